@@ -3,24 +3,31 @@
 import asyncio
 import re
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from structlog.testing import CapturingLogger
 
 from one_runtime.connecting import account_selection, authorization, authorization_attempts, sessions
 from one_runtime.connecting.authorization import MAX_ATTEMPTS
 from one_runtime.connecting.authorization_attempts import KEPT
+from one_runtime.connections.credentials import ConnectionKey
 from one_runtime.db.schema import consents
 from one_runtime.demo.acme import GLOBEX
+from one_runtime.egress.client import Egress
+from one_runtime.egress.response import Response
 from one_runtime.encryption import secret_tokens
-from tests.application import PUBLIC_URL
+from one_runtime.tokens.refresh import held_credentials
+from tests.application import PUBLIC_URL, started
 from tests.authorizations import OUR_PAGE, StartedAuthorization
 from tests.connecting.acme import CLOSED_PORT, LOST, SLUG, AcmeAuthorizing, is_untouched
 from tests.foreign.person import ALICE
 from tests.foreign.visitor import Visitor
+from tests.missing_key import activate_last, add_key
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.promise("P5")
@@ -105,6 +112,53 @@ async def test_a_denial_fails_the_attempt_and_the_session_goes_on(runtime: AcmeA
     again = await runtime.authorize(token)
     assert (await runtime.call_back(await runtime.allow(again), again.cookie)).status_code == 200
     assert (await runtime.outcome(token, again.authorization_id))["state"] == "connected"
+
+
+@pytest.mark.promise("P8")
+async def test_a_server_without_the_active_key_exchanges_no_code_and_another_server_does(
+    runtime: AcmeAuthorizing,
+) -> None:
+    token = (await runtime.session())["session_token"]
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
+    setting, both = add_key(runtime.application.installation)
+    await activate_last(runtime.application.installation, both)
+    requests = runtime.token_requests()
+    page = await runtime.call_back(callback, attempt.cookie)
+    assert (page.status_code, runtime.token_requests()) == (503, requests)
+    assert await is_untouched(runtime, token, attempt)
+    installation = runtime.application.installation
+    settings = installation.settings.model_copy(update={"encryption_keys": SecretStr(setting)})
+    async with started(settings, runtime.acme, installation.catalog, worker=False) as other:
+        page = await replace(runtime, application=other).call_back(callback, attempt.cookie)
+    assert (page.status_code, runtime.token_requests()) == (200, requests + 1)
+    assert (await runtime.outcome(token, attempt.authorization_id))["state"] == "connected"
+
+
+@pytest.mark.promise("P8")
+async def test_tokens_are_stored_when_a_key_that_this_server_lacks_was_activated_during_the_exchange(
+    runtime: AcmeAuthorizing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = (await runtime.session())["session_token"]
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
+    installation, request = runtime.application.installation, Egress.request
+    _, both = add_key(installation)
+
+    async def request_and_activate(self: Egress, method: str, url: str, **options: Any) -> Response:
+        response = await request(self, method, url, **options)
+        await activate_last(installation, both)
+        return response
+
+    monkeypatch.setattr(Egress, "request", request_and_activate)
+    page = await runtime.call_back(callback, attempt.cookie)
+    assert page.status_code == 200
+    outcome = await runtime.outcome(token, attempt.authorization_id)
+    assert outcome["state"] == "connected"
+    organization_id = (await runtime.client.get("/v1/organization")).json()["id"]
+    key = ConnectionKey(organization_id, outcome["connection"]["connection_id"])
+    usable = await held_credentials(installation, key)
+    assert usable.values.credentials["access_token"]
 
 
 async def test_callback_with_an_unknown_state_is_refused(runtime: AcmeAuthorizing) -> None:

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tests.application import RunningAcme
 from tests.database import ANY_DATABASE
+from tests.missing_key import activate_last, add_key
 from tests.tokens.answering import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -79,3 +80,11 @@ async def test_the_popup_reports_a_wrong_secret(app: AnsweringApplication) -> No
     }
     answer = await app.client.popup("/connect", session["session_token"], body)
     assert (answer.status_code, answer.json()["code"]) == (422, "credentials_refused"), answer.text
+
+
+@pytest.mark.promise("P8")
+async def test_a_server_without_the_active_key_requests_no_token(app: AnsweringApplication) -> None:
+    await activate_last(app.application.installation, add_key(app.application.installation)[1])
+    answer = await connect(app, CLIENT_SECRET)
+    assert (answer.status_code, answer.json()["code"]) == (503, "key_not_in_ring")
+    assert app.provider.requests == []

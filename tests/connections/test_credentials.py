@@ -12,8 +12,7 @@ from one_runtime.clock import system_clock
 from one_runtime.connections import credentials
 from one_runtime.connections.credentials import ConnectionKey
 from one_runtime.db.engine import Database, Transaction
-from one_runtime.db.ids import new_id
-from one_runtime.encryption.vault import Vault
+from one_runtime.encryption.vault import KeyNotInRing, Vault
 from one_runtime.jobs import queue
 from tests import sealed_rows
 
@@ -45,7 +44,7 @@ async def acquire(database: Database, vault: Vault, key: ConnectionKey, now: dat
     """Acquire the lease by a process whose clock shows this time."""
     async with database.write() as tx:
         stored = await credentials.load(tx, vault, key)
-        return await credentials.acquire_lease(tx, lambda: now, key, stored, new_id(), LEASE)
+        return await credentials.acquire_lease(tx, vault, lambda: now, key, stored, LEASE) is not None
 
 
 def shift_system_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
@@ -87,8 +86,9 @@ async def store_others(tx: Transaction, vault: Vault, key: ConnectionKey) -> Non
 
 
 async def fail(tx: Transaction, vault: Vault, key: ConnectionKey) -> None:
-    stored, lease = await credentials.load(tx, vault, key), new_id()
-    assert await credentials.acquire_lease(tx, system_clock, key, stored, lease, LEASE)
+    stored = await credentials.load(tx, vault, key)
+    lease = await credentials.acquire_lease(tx, vault, system_clock, key, stored, LEASE)
+    assert lease is not None
     assert await credentials.record_failure(tx, key, replace(stored, retry_at=system_clock()), lease)
 
 
@@ -105,5 +105,16 @@ async def test_credentials_that_changed_since_they_were_read_get_no_lease(
     async with database.write() as tx:
         await change(tx, vault, key)
     async with database.write() as tx:
-        assert not await credentials.acquire_lease(tx, system_clock, key, stored, new_id(), LEASE)
+        assert not await credentials.acquire_lease(tx, vault, system_clock, key, stored, LEASE)
     assert await acquire(database, vault, key, system_clock())
+
+
+async def test_a_process_without_the_active_key_gets_no_lease(
+    database: Database, vault: Vault, key: ConnectionKey
+) -> None:
+    both = sealed_rows.ring(sealed_rows.FIRST, sealed_rows.SECOND)
+    await sealed_rows.activate(database, both, sealed_rows.SECOND, force=True)
+    with pytest.raises(KeyNotInRing):
+        await acquire(database, vault, key, system_clock())
+    assert await acquire(database, both, key, system_clock())
+    assert not await acquire(database, vault, key, system_clock())  # another process refreshes the tokens

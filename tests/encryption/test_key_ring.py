@@ -118,6 +118,41 @@ async def test_server_without_the_active_key_stores_nothing_and_names_the_settin
         assert await connections.list_at_integration(tx, actor.organization_id, "user_123", "acme") == []
 
 
+async def test_issued_tokens_are_sealed_with_the_newest_key_that_all_servers_have(database: Database) -> None:
+    actor = await sealed_rows.organization(database)
+    issued = ring(THIRD, FIRST).for_issued_tokens()
+    all_keys = ring(FIRST, SECOND, THIRD)
+    await sealed_rows.register(database, all_keys)
+    for key in (THIRD, SECOND):
+        await sealed_rows.activate(database, all_keys, key)
+    lacking = await serve(database, ring(FIRST, SECOND))
+    await serve(database, all_keys)
+    for number, expected in enumerate((FIRST, THIRD)):  # after the first round, all running servers have the third key
+        await sealed_rows.connect(database, issued, actor, f"user_{number}", "acme_secret")
+        assert await sealed_rows.used_keys(database) == {ID[FIRST], ID[expected]}
+        async with database.write() as tx:
+            await instances.remove(tx, lacking)
+    await sealed_rows.connect(database, ring(SECOND, FIRST).for_issued_tokens(), actor, "user_3", "acme_secret")
+    assert await sealed_rows.used_keys(database) == set(ID.values())
+
+
+async def test_issued_tokens_are_sealed_even_if_the_servers_have_no_common_key(database: Database) -> None:
+    actor = await sealed_rows.organization(database)
+    await sealed_rows.register(database, ring(FIRST, SECOND))
+    await sealed_rows.activate(database, ring(FIRST, SECOND), SECOND)
+    await serve(database, ring(SECOND))
+    await sealed_rows.connect(database, ring(FIRST).for_issued_tokens(), actor, "user_123", "acme_secret")
+    assert await sealed_rows.used_keys(database) == {ID[FIRST]}
+
+
+async def test_issued_tokens_are_never_sealed_with_a_disabled_key(database: Database, both: Vault) -> None:
+    actor = await sealed_rows.organization(database)
+    await sealed_rows.activate(database, both, SECOND)
+    await sealed_rows.disable(database, FIRST)
+    with pytest.raises(KeyNotInRing):
+        await sealed_rows.connect(database, ring(FIRST).for_issued_tokens(), actor, "user_123", "acme_secret")
+
+
 async def test_activation_is_refused_while_a_running_server_lacks_the_key(database: Database, both: Vault) -> None:
     lacking = [await serve(database, ring(FIRST)) for _ in range(2)]
     await serve(database, both)

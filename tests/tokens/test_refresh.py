@@ -2,15 +2,18 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import update
+from sqlalchemy.sql import ClauseElement
 
 from one_runtime.db.database_url import sqlite_path
+from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import credentials
 from one_runtime.tokens.refresh import fresh_credentials
 from tests.tokens.rotating import RotatingApplication, generation_of, read_stored, token_of
@@ -147,3 +150,22 @@ async def test_the_lease_of_a_dead_process_ends(app: RotatingApplication) -> Non
     async with app.installation.database.write() as tx:
         await tx.execute(leased)
     assert generation_of(token_of(await fresh_credentials(app.another_process, seeded.key))) == 1
+
+
+async def test_a_refresh_sends_ten_statements(app: RotatingApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of the active key is part of the statement that acquires the lease."""
+    seeded = await app.connect()
+    app.application.clock.advance(hours=2)
+    statements = list[ClauseElement]()
+    for name in ("one", "all", "execute"):
+        monkeypatch.setattr(Transaction, name, recording(getattr(Transaction, name), statements))
+    await fresh_credentials(app.installation, seeded.key)
+    assert len(statements) == 10, "\n".join(map(str, statements))
+
+
+def recording(run: Callable[..., Awaitable[Any]], statements: list[ClauseElement]) -> Callable[..., Awaitable[Any]]:
+    async def run_and_record(tx: Transaction, statement: ClauseElement, *row_type: type, **params: object) -> Any:
+        statements.append(statement)
+        return await run(tx, statement, *row_type, **params)
+
+    return run_and_record

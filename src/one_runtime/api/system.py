@@ -8,7 +8,8 @@ from fastapi import Request, Response
 from one_runtime.api.fields import Answer
 from one_runtime.api.proxy_self_check import wait_seconds
 from one_runtime.api.routing import PUBLIC, Installed, Routes
-from one_runtime.encryption import self_check
+from one_runtime.encryption import key_ring, self_check
+from one_runtime.encryption.vault import KeyNotInRing
 from one_runtime.errors import NotFound, Unavailable
 from one_runtime.tenancy.authentication import client_address
 
@@ -30,16 +31,19 @@ async def healthz() -> Health:
     return Health()
 
 
-@router.route("GET /readyz", scope=PUBLIC, summary="Report that the process can serve requests")
+@router.route("GET /readyz", scope=PUBLIC, summary="Report that the process can serve requests", errors=(KeyNotInRing,))
 async def readyz(request: Request, installation: Installed) -> Health:
     """Report that the process can serve requests.
 
     The response is 503 if the database does not answer, or if the last write failed because the disk is full or the
-    database is read-only. The response is also 503 while the server stops (`ONE_RUNTIME_DRAIN_SECONDS`).
+    database is read-only. The response is also 503 while the server stops (`ONE_RUNTIME_DRAIN_SECONDS`), and while the
+    server lacks the active encryption key (`key_not_in_ring`).
     """
     if getattr(request.state, STOPPING, False):
         raise Unavailable("This server is stopping. Send requests to another server.")
     await installation.database.ping()
+    async with installation.database.read() as tx:
+        await key_ring.require_active_key(tx, installation.vault)
     return Health()
 
 

@@ -144,7 +144,7 @@ async def pause(
         tuple(connection.id for connection in question.connections),
     )
     payload, now = _PAUSED.dump_json(paused), installation.clock()
-    await authorization_attempts.pause(tx, installation.vault, attempt, browser, payload, now)
+    await authorization_attempts.pause(tx, installation.vault.for_issued_tokens(), attempt, browser, payload, now)
     labels = tuple(account.label for account in question.accounts)
     return AccountSelection(attempt.id, labels, question.replacement, question.has_more, question.connections)
 

@@ -61,7 +61,7 @@ from one_runtime.connections.pending_revocations import RevocationCause, queue_r
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
-from one_runtime.encryption import secret_tokens
+from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, error_note
 from one_runtime.integrations import oauth_clients
@@ -228,6 +228,9 @@ async def handle_callback(
         if binding is None or consumed is None:
             await authorization_outcome.note_browser_mismatch(tx, state, slug, now)
             return CallbackResult(problem=_expired())
+        # Without the key, this server could not store the tokens. The error rolls back `consume`, so another server can
+        # still handle the callback.
+        await key_ring.require_active_key(tx, installation.vault)
         context = await _load_context(tx, installation, *consumed, binding, address)
         if isinstance(context, CallbackResult):
             return context
@@ -414,7 +417,7 @@ async def _fail(
     """Record the failure, and revoke the tokens."""
     end_user_id = context.session.end_user_id
     tokens = issued_tokens(context.attempt, end_user_id, granted.params, granted.secrets, account_id)
-    vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
+    vault, catalogs, now = installation.vault.for_issued_tokens(), installation.catalogs, installation.clock()
     async with installation.database.write() as tx:
         pending = await queue_revocation(tx, vault, catalogs, tokens, cause, now)
         result = await _record_failure(tx, context, error, now)

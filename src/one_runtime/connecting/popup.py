@@ -362,6 +362,8 @@ async def complete_session(
         SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has already ended.
     """
     now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs
+    if attempt_id is not None:
+        vault = vault.for_issued_tokens()
     async with installation.database.write() as tx:
         if session.mode == "redirect":
             code = await redirect_mode.hold_connection(tx, vault, session, connection, now)

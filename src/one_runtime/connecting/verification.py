@@ -32,6 +32,7 @@ from one_runtime.connections.credentials import (
 from one_runtime.context import Installation
 from one_runtime.egress.client import Egress
 from one_runtime.egress.errors import TargetRefused
+from one_runtime.encryption import key_ring
 from one_runtime.integrations.oauth_clients import OAuthClient, require_field_hosts
 from one_runtime.oauth.errors import (
     EndpointTargetRefused,
@@ -147,7 +148,7 @@ async def verify_credentials(
     """Verify a key, a password, or an OAuth client that an end user entered or an organization imported.
 
     Raises: CredentialsRefused; PermissionMissing; TargetRefused; ProviderUnavailable if the provider gives no usable
-    response.
+    response; KeyNotInRing if this process could not store the tokens.
     """
     egress = installation.egress.for_tenant(organization_id)
     method = auth_method(auth).tokens
@@ -157,6 +158,8 @@ async def verify_credentials(
         return VerifiedAccount(integration, auth.type, account, values.params, values.credentials)
     client, grant = first_grant
     endpoint = TokenEndpoint(integration, method.auth, client, values.params)
+    async with installation.database.read() as tx:
+        await key_ring.require_active_key(tx, installation.vault)
     try:
         tokens = await endpoint.ask(egress, installation.clock, grant)
     except EndpointTargetRefused as error:

@@ -222,9 +222,11 @@ async def get(tx: Transaction, organization_id: str, connection_id: str, *, lock
 
 
 async def get_with_credential(
-    tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False
+    tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False, known: StoredCredential | None = None
 ) -> tuple[Connection, StoredCredential]:
     """Return a connection with its decrypted credentials. With `lock`, lock the credentials until `tx` ends.
+
+    `known`: see `credentials.decrypt`.
 
     The tokens and their expiry are in two tables. A refresh changes both tables. So this function reads both rows in
     one statement, or locks the credentials first.
@@ -232,14 +234,14 @@ async def get_with_credential(
     Raises: NotFound; SealBroken if the credentials cannot be decrypted.
     """
     if lock:
-        stored = await credentials.load(tx, vault, key, lock=True)
+        stored = await credentials.load(tx, vault, key, lock=True, known=known)
         return await get(tx, key.organization_id, key.connection_id), stored
     row = await tx.one(
         _WITH_CREDENTIAL, _RowWithCredential, organization=key.organization_id, connection=key.connection_id
     )
     if row is None:
         raise NotFound("This connection has no stored credentials.")
-    return row.connection, credentials.decrypt(row.credential, vault, key)
+    return row.connection, credentials.decrypt(row.credential, vault, key, known)
 
 
 async def list_page(

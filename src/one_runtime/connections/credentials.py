@@ -13,10 +13,11 @@ from sqlalchemy import bindparam, select, update
 
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import new_id
 from one_runtime.db.schema import credentials
 from one_runtime.db.upsert import insert
 from one_runtime.encryption import key_ring
-from one_runtime.encryption.vault import SealContext, Sealed, Vault
+from one_runtime.encryption.vault import KeyNotInRing, SealContext, Sealed, Vault
 from one_runtime.errors import NotFound, OneRuntimeError
 from one_runtime.jobs.queue import database_now
 
@@ -163,6 +164,10 @@ class _StoredVersion(NamedTuple):
     version: int
 
 
+class _AcquiredLease(NamedTuple):
+    active_key: str | None
+
+
 CREDENTIAL_COLUMNS: Final = tuple(credentials.c[name] for name in CredentialRow._fields)
 
 _STORED = ("sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "audience")
@@ -194,6 +199,7 @@ _LEASE = _CHANGE.where(
     credentials.c.refresh_due_at.is_not_distinct_from(bindparam("held_due_at")),
     credentials.c.leased_until.is_(None) | (credentials.c.leased_until <= bindparam("now")),
 ).values(lease=bindparam("new_lease"), leased_until=bindparam("until"))
+_LEASE = _LEASE.returning(key_ring.ACTIVE_ID.label("active_key"))
 _LEASED = _CHANGE.where(credentials.c.lease == bindparam("held_lease"))
 _RECORD_FAILURE = _LEASED.values(
     lease=None,
@@ -265,8 +271,12 @@ def _values(key: ConnectionKey, sealed: Sealed, version: int, token_metadata: To
     }
 
 
-async def load(tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False) -> StoredCredential:
+async def load(
+    tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False, known: StoredCredential | None = None
+) -> StoredCredential:
     """Return the decrypted credentials. With `lock`, lock the row until `tx` ends.
+
+    `known`: see `decrypt`.
 
     Raises: NotFound; SealBroken if the credentials cannot be decrypted.
     """
@@ -274,13 +284,25 @@ async def load(tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool 
     row = await tx.one(statement, CredentialRow, organization=key.organization_id, connection=key.connection_id)
     if row is None:
         raise NotFound("This connection has no stored credentials.")
-    return decrypt(row, vault, key)
+    return decrypt(row, vault, key, known)
 
 
-def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCredential:
-    """Return the decrypted credentials. Raises: SealBroken."""
+def decrypt(
+    row: CredentialRow, vault: Vault, key: ConnectionKey, known: StoredCredential | None = None
+) -> StoredCredential:
+    """Return the decrypted credentials. Raises: SealBroken.
+
+    `known`: the credentials as this process has read them before. Since then, `keys reseal` can have encrypted the row
+    with a key that this process does not have. If the version is the same, the secrets are the same.
+    """
     context = SealContext(TABLE, key.connection_id, row.version)
-    secrets = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), context))
+    secrets: Mapping[str, str]
+    try:
+        secrets = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), context))
+    except KeyNotInRing:
+        if known is None or known.version != row.version:
+            raise
+        secrets = known.secrets
     metadata = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
     # An older version of One Runtime resets `failures` after new tokens, but does not know the columns below. So ignore
     # these columns if `failures` is 0.
@@ -308,19 +330,28 @@ async def lock(tx: Transaction, key: ConnectionKey) -> None:
 
 
 async def acquire_lease(
-    tx: Transaction, clock: Clock, key: ConnectionKey, stored: StoredCredential, lease_id: str, duration: timedelta
-) -> bool:
-    """Reserve the credentials for a refresh by this process (a lease).
+    tx: Transaction,
+    vault: Vault,
+    clock: Clock,
+    key: ConnectionKey,
+    stored: StoredCredential,
+    duration: timedelta,
+) -> str | None:
+    """Reserve the credentials for a refresh by this process. Return the id of this reservation (the lease).
 
-    Return False if another process holds a lease, or if the row no longer matches `stored`. The database's clock
+    Return None if another process holds a lease, or if the row no longer matches `stored`. The database's clock
     decides the end of the lease, because the clocks of two servers can differ.
 
     The lease prevents two refreshes with the same refresh token. If One Runtime sends a refresh token twice, many
     providers invalidate the token (promise P8 of docs/security.md).
+
+    Raises: KeyNotInRing if this process could not encrypt the new tokens. Unavailable if no key is active. Roll `tx`
+    back after these errors, so that other processes can acquire the lease.
     """
-    now = await database_now(tx, clock)
-    changed = await tx.execute(
+    now, lease_id = await database_now(tx, clock), new_id()
+    acquired = await tx.one(
         _LEASE,
+        _AcquiredLease,
         organization=key.organization_id,
         connection=key.connection_id,
         held_version=stored.version,
@@ -330,7 +361,10 @@ async def acquire_lease(
         now=now,
         until=now + duration,
     )
-    return changed > 0
+    if acquired is None:
+        return None
+    key_ring.require_key(vault, acquired.active_key)
+    return lease_id
 
 
 async def record_failure(tx: Transaction, key: ConnectionKey, failed: StoredCredential, lease_id: str) -> bool:

@@ -19,6 +19,7 @@ from one_runtime.db.schema import connections, credentials, oauth_clients
 class DueCredential:
     """Credentials that are due for a refresh.
 
+    - `key_id`: the key that encrypts the credentials.
     - `failures`: consecutive failed refreshes.
     - `state`: `paused` if the refresh waits for a retry after a failure, `leased` if a process refreshes the tokens,
       otherwise `ready`.
@@ -29,6 +30,7 @@ class DueCredential:
     integration_slug: str
     auth_type: str
     params: dict[str, str]
+    key_id: str
     failures: int
     refresh_due_at: datetime
     state: Literal["ready", "leased", "paused"]
@@ -89,6 +91,7 @@ _DUE = (
         connections.c.integration_slug,
         connections.c.auth_type,
         connections.c.params,
+        credentials.c.key_id,
         credentials.c.failures,
         credentials.c.refresh_due_at,
         case((_LEASED, "leased"), (_PAUSED, "paused"), else_="ready").label("state"),

@@ -11,7 +11,7 @@ effect in all processes at once (promise P3 of docs/security.md).
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import Table, bindparam, func, select, union_all, update
@@ -19,7 +19,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from one_runtime.clock import Clock
+from one_runtime.clock import Clock, system_clock
 from one_runtime.db.agent_tables import agent_runs, approval_requests
 from one_runtime.db.dashboard_tables import totp_secrets
 from one_runtime.db.engine import Transaction
@@ -37,6 +37,7 @@ from one_runtime.db.webhook_tables import webhook_secrets
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.jobs import instances
+from one_runtime.telemetry.logger import Logger
 
 SEALED_TABLES: Final[tuple[Table, ...]] = (
     credentials,
@@ -57,6 +58,11 @@ to the row's primary key and to the row's `version`. If the value is moved, its 
 """
 
 _SEALED_NAMES: Final = frozenset(table.name for table in SEALED_TABLES)
+
+_NO_ACTIVE_KEY: Final = "No encryption key is active. Start the server, or run `one-runtime keys activate`."
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+log = Logger()
 
 State: TypeAlias = Literal["active", "ready", "disabled", "new"]
 
@@ -80,19 +86,26 @@ def _lock_sqlite(element: _LockRing, compiler: SQLCompiler, **options: object) -
 
 
 _newest = key_ring.alias()
-_ACTIVE_ID: Final = (
+ACTIVE_ID: Final = (
     select(_newest.c.key_id)
     .where(_newest.c.promoted_at.is_not(None), _newest.c.retired_at.is_(None))
     .order_by(_newest.c.promoted_at.desc(), _newest.c.key_id)
     .limit(1)
     .scalar_subquery()
 )
+"""Subquery that returns the id of the active key, without a lock."""
 # FOR KEY SHARE locks the row of the active key until the transaction ends. `disable` locks this row with FOR UPDATE, so
 # `disable` waits for every transaction that encrypts with this key. This SELECT can also wait for `disable`. After such
 # a wait, PostgreSQL evaluates only the outer condition again. So the outer condition must contain `retired_at`.
 _ACTIVE = (
     select(key_ring.c.key_id)
-    .where(key_ring.c.key_id == _ACTIVE_ID, key_ring.c.retired_at.is_(None))
+    .where(key_ring.c.key_id == ACTIVE_ID, key_ring.c.retired_at.is_(None))
+    .with_for_update(read=True, key_share=True)
+)
+_ACTIVE_NOW = select(key_ring.c.key_id).where(key_ring.c.key_id == ACTIVE_ID)
+_HOLD_ENABLED = (
+    select(key_ring.c.key_id)
+    .where(key_ring.c.key_id == bindparam("key"), key_ring.c.retired_at.is_(None))
     .with_for_update(read=True, key_share=True)
 )
 LOCK_RING = select(_LockRing())
@@ -213,13 +226,38 @@ async def active_key(tx: Transaction) -> str:
         row = await tx.one(_ACTIVE, _KeyId)
         if row is not None:
             return row.key_id
-    raise Unavailable("No encryption key is active. Start the server, or run `one-runtime keys activate`.")
+    raise Unavailable(_NO_ACTIVE_KEY)
+
+
+async def require_active_key(tx: Transaction, vault: Vault) -> None:
+    """Check that this process can encrypt new values now.
+
+    Call this function before a request that a provider answers with new tokens. Otherwise, the request could invalidate
+    the stored tokens, and this process could not store the new tokens.
+
+    Raises:
+
+    - KeyNotInRing: this process does not have the active key.
+    - Unavailable: no key is active.
+    """
+    row = await tx.one(_ACTIVE_NOW, _KeyId)
+    require_key(vault, None if row is None else row.key_id)
+
+
+def require_key(vault: Vault, active: str | None) -> None:
+    """Do the same as `require_active_key`, with the active key that the caller has just read. None: no active key."""
+    if active is None:
+        raise Unavailable(_NO_ACTIVE_KEY)
+    vault.require(active)
 
 
 async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
     """Encrypt a value with the active key.
 
     `tx`: the transaction that stores the encrypted value.
+
+    If this process does not have the active key, and `vault` comes from `Vault.for_issued_tokens`, use another key.
+    `keys reseal` later encrypts the value with the active key.
 
     Raises:
 
@@ -236,7 +274,26 @@ async def seal_all(tx: Transaction, vault: Vault, values: Sequence[tuple[str, by
         if place.table not in _SEALED_NAMES:
             raise ValueError(f"{place.table} is not in SEALED_TABLES, so `keys reseal` would miss its rows.")
     key = await active_key(tx)
+    if vault.is_for_issued_tokens and key not in vault.key_ids:
+        key = await _hold_other_key(tx, vault) or key
     return [vault.seal(key, organization_id, plaintext, place) for organization_id, plaintext, place in values]
+
+
+async def _hold_other_key(tx: Transaction, vault: Vault) -> str | None:
+    """Return the newest key of this ring that all running servers have, and lock the key against `disable`.
+
+    If the servers have no common key, return the newest key of this ring: the servers without this key cannot use the
+    value, but the value is not lost. If all keys of this ring are disabled, return None.
+    """
+    live = await instances.list_live(tx, system_clock)
+    rows = [row for row in await list_rows(tx) if row.key_id in vault.key_ids and row.retired_at is None]
+    rows.sort(key=lambda row: (row.promoted_at or _NEVER, row.created_at), reverse=True)
+    rows.sort(key=lambda row: all(row.key_id in server.key_ids for server in live), reverse=True)
+    for row in rows:
+        if await tx.one(_HOLD_ENABLED, _KeyId, key=row.key_id) is not None:
+            log.error("sealed_with_another_key", key_id=row.key_id, user_needs="one-runtime keys reseal")
+            return row.key_id
+    return None
 
 
 async def count_rows(tx: Transaction) -> Counter[str]:

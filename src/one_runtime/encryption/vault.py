@@ -10,6 +10,7 @@ import binascii
 import hmac
 import secrets
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -96,6 +97,8 @@ class Vault:
             raise ConfigurationError("Every key in ONE_RUNTIME_ENCRYPTION_KEYS must be 32 bytes in base64.")
         self._keys = {key_id(key): key for key in keys}
         self._cipher = lru_cache(maxsize=4096)(self._make_cipher)
+        self.is_for_issued_tokens = False
+        """True for a vault that `for_issued_tokens` returned."""
 
     def __repr__(self) -> str:
         return f"Vault({', '.join(self._keys)})"
@@ -104,6 +107,22 @@ class Vault:
     def key_ids(self) -> tuple[str, ...]:
         """Return the ids of the keys in the order of the setting. An id is public, because an id is only a hash."""
         return tuple(self._keys)
+
+    def for_issued_tokens(self) -> "Vault":
+        """Return a vault with the same keys, for tokens that the provider has just issued.
+
+        No other copy of these tokens exists, and the provider has possibly invalidated the previous tokens. So if this
+        process does not have the active key, `key_ring.seal` uses another key instead of raising an error.
+        """
+        vault = copy(self)
+        vault.is_for_issued_tokens = True
+        return vault
+
+    @metrics.counting_failures
+    def require(self, key: str) -> None:
+        """Raise KeyNotInRing if this process does not have the key. `key`: the id of the key."""
+        if key not in self._keys:
+            raise KeyNotInRing(key)
 
     @metrics.counting_failures
     def seal(self, key: str, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
@@ -143,8 +162,7 @@ class Vault:
         return any(hmac.compare_digest(_mac(key, message), mac) for key in self._keys.values())
 
     def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
-        if key not in self._keys:
-            raise KeyNotInRing(key)
+        self.require(key)
         return AESGCM(_derive(self._keys[key], f"one-runtime/v1/organization/{organization_id}", KEY_BYTES))
 
 

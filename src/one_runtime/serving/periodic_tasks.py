@@ -8,17 +8,22 @@ from one_runtime.connecting import account_selection, organization_deletion, rec
 from one_runtime.connections import measurement
 from one_runtime.context import Installation
 from one_runtime.db.schema import revocations
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import KeyNotInRing
 from one_runtime.integrations import custom, oauth_clients
 from one_runtime.jobs import instances
 from one_runtime.jobs.instances import ServerInstance
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.proxy import request_log
+from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import dashboard_sessions, events, idempotency_keys, invitations
 from one_runtime.tenancy.sign_in import attempts, steps
 from one_runtime.tokens import revocation
 from one_runtime.tokens.refresh_due import refresh_due
 from one_runtime.webhooks import measurement as webhook_measurement
 from one_runtime.webhooks import upkeep
+
+log = Logger()
 
 
 async def _load_disabled(installation: Installation) -> int:
@@ -60,11 +65,26 @@ DASHBOARD_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
 
 
 def heartbeat_task(server: ServerInstance) -> PeriodicTask[Installation]:
-    """Return the background task that updates this process's row in the table `servers`, and its `liveness`."""
+    """Return the background task that updates this process's row in the table `servers`, and its `liveness`.
+
+    The task also logs when this process lacks the active key, and when the key is there again.
+    """
+    lacks_key = False
 
     async def send(installation: Installation) -> int:
+        nonlocal lacks_key
+        missing = None
         async with installation.database.write() as tx:
             await instances.heartbeat(tx, server, installation.clock)
+            try:
+                await key_ring.require_active_key(tx, installation.vault)
+            except KeyNotInRing as error:
+                missing = error.detail
+        if missing is not None and not lacks_key:
+            log.error("active_key_missing", detail=missing)
+        elif missing is None and lacks_key:
+            log.info("active_key_found")
+        lacks_key = missing is not None
         await installation.liveness.check_in(installation.database, installation.clock())
         return 1
 

@@ -17,6 +17,7 @@ from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.connections.pending_revocations import RevocationCause, leave_to_worker, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
+from one_runtime.encryption.vault import KeyNotInRing
 from one_runtime.errors import NotFound, Unavailable, error_note
 from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.jobs.token_hosts import jittered
@@ -78,6 +79,8 @@ async def store_tokens(
 
     Until the commit, only this process has the new tokens. So the process repeats a failed commit for the time
     `Timing.store`, even after the end of the lease. A commit fails if the database is unavailable or its disk is full.
+    If an operator activates a key during the refresh, and this process does not have the key, the process encrypts the
+    tokens with another key.
 
     If the database connection breaks during a commit, the process does not know if the commit succeeded. A second
     commit after a successful commit is harmless:
@@ -90,7 +93,7 @@ async def store_tokens(
     while True:
         try:
             return await _commit(installation, state, grant, tokens)
-        except Unavailable as error:
+        except (Unavailable, KeyNotInRing) as error:
             if time.monotonic() > deadline:
                 raise
             log.warning("refresh_not_stored_yet", connection_id=state.connection.id, code=error.code)
@@ -106,7 +109,7 @@ async def _commit(installation: Installation, state: CredentialState, grant: Ref
     async with installation.database.write(use_reserve=True) as tx:
         now, decision, current = installation.clock(), cast("Decision", Fresh()), None
         with suppress(NotFound):
-            current = await read_state(tx, installation, state.connection.key, lock=True)
+            current = await read_state(tx, installation, state.connection.key, lock=True, known=state.stored)
         if current is None:
             await _revoke_later(tx, installation, state, tokens, "disconnected")
         elif holds_presented(current.refresh_grant, grant):
@@ -133,7 +136,7 @@ async def _replace_tokens(
     present = current.connection
     error = present.error if present.status == "needs_reauth" or present.lacks_permission else None
     saved = replace(present, expires_at=tokens.expires_at, scopes=scopes, error=error)
-    await connections.replace_tokens(tx, installation.vault, saved, secrets, metadata)
+    await connections.replace_tokens(tx, installation.vault.for_issued_tokens(), saved, secrets, metadata)
     if saved.status == "needs_reauth" and state.connection.status == "needs_reauth":
         saved = await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)
     elif saved.status == "needs_reauth":
@@ -151,7 +154,7 @@ async def _revoke_later(
     """Queue the new tokens for revocation, instead of storing the tokens in the connection."""
     stored = replace(state.stored, secrets=merge_tokens(state.stored.secrets, tokens))
     unused = connections.revocable_tokens(state.connection, stored)
-    vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
+    vault, catalogs, now = installation.vault.for_issued_tokens(), installation.catalogs, installation.clock()
     await leave_to_worker(tx, await queue_revocation(tx, vault, catalogs, unused, cause, now), now)
 
 
@@ -168,7 +171,7 @@ async def record_refusal(
     """
     key, now = state.connection.key, installation.clock()
     async with installation.database.write() as tx:
-        current = await read_state(tx, installation, key, lock=True)
+        current = await read_state(tx, installation, key, lock=True, known=state.stored)
         if current.refresh_grant != grant:
             current = await with_oauth_client(tx, installation, current)
             return current, decide(current, now, request)

@@ -23,8 +23,8 @@ from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import audience_change, connections, credentials, discarding
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Installation
-from one_runtime.db.ids import new_id
 from one_runtime.egress.errors import TargetRefused
+from one_runtime.encryption.vault import KeyNotInRing
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
 from one_runtime.jobs.liveness import UnconfirmedCopy
@@ -96,6 +96,7 @@ async def fresh_credentials(
         NotFound, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered: see the classes.
         ReauthRequired: the end user has to connect again. With `retry_refused`, the function first tries a refresh.
         SealBroken: the stored credentials cannot be decrypted.
+        KeyNotInRing: the credentials need a refresh, but this process could not encrypt new tokens.
         ProviderUnavailable: the credentials need a refresh, and the refresh is not possible now.
         IntegrationDisabled: the operator has disabled the integration.
         UnconfirmedCopy: the credentials need a refresh, but the operator has not confirmed this copy of the database.
@@ -224,12 +225,8 @@ async def _execute(
             case Refresh(grant, usable) if installation.liveness.is_live:
                 async with installation.database.read() as tx:
                     state = await with_oauth_client(tx, installation, state)
-                lease = Lease(new_id(), started + timing.request, started + timing.lease.total_seconds())
-                async with installation.database.write() as tx:
-                    acquired = await credentials.acquire_lease(
-                        tx, installation.clock, key, state.stored, lease.id, timing.lease
-                    )
-                if acquired:
+                lease = await _acquire(installation, state, started, usable=usable)
+                if lease is not None:
                     state, decision = await _ask_provider(installation, state, grant, lease, request)
                 elif not usable:
                     if not request.waits or time.monotonic() > deadline:
@@ -238,6 +235,29 @@ async def _execute(
                     state = None
                     continue
         return _result(state, decision, installation.clock())
+
+
+async def _acquire(installation: Installation, state: CredentialState, started: float, *, usable: bool) -> Lease | None:
+    """Acquire the lease. Return None if another process has a lease, or has changed the credentials.
+
+    `usable`: True if the caller can use the present credentials. In this case, also return None if this process cannot
+    encrypt new tokens.
+
+    Raises: KeyNotInRing if this process cannot encrypt new tokens, and the credentials are not usable.
+    """
+    vault, clock, timing = installation.vault, installation.clock, installation.timing
+    try:
+        async with installation.database.write() as tx:
+            lease_id = await credentials.acquire_lease(
+                tx, vault, clock, state.connection.key, state.stored, timing.lease
+            )
+    except KeyNotInRing:
+        if not usable:
+            raise
+        return None
+    if lease_id is None:
+        return None
+    return Lease(lease_id, started + timing.request, started + timing.lease.total_seconds())
 
 
 def _result(state: CredentialState, decision: Decision, now: datetime) -> UsableCredential:

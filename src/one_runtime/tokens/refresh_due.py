@@ -22,6 +22,8 @@ from one_runtime.connections import credentials, due_credentials
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.connections.due_credentials import START, DueCredential, Position
 from one_runtime.context import Installation
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import KeyNotInRing
 from one_runtime.errors import NotFound, OneRuntimeError, Unavailable
 from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.jobs.token_hosts import SLOTS, EndOfRefresh
@@ -133,6 +135,9 @@ class _RefreshRun:
         """Add due rows to `_waiting`: the next rows of the list, and the rows due since the previous listing."""
         scan, now = self._installation.token_hosts.scan, self._installation.clock()
         self._list_at = self._loop.time() + _POLL
+        if not await self._can_store_tokens():
+            self._waiting.clear()
+            return
         if resumed := self._installation.disabled.take_resumed():
             scan.after, scan.resumed = None, scan.resumed | resumed
         previous, scan.listed_at = scan.listed_at, now
@@ -142,6 +147,15 @@ class _RefreshRun:
         elif previous is not None:
             await self._read(now, max(end, Position(previous - _OVERLAP)))
         scan.after = end
+
+    async def _can_store_tokens(self) -> bool:
+        """Return False if this process does not have the active key. Other servers then refresh the tokens."""
+        try:
+            async with self._installation.database.read() as tx:
+                await key_ring.require_active_key(tx, self._installation.vault)
+        except KeyNotInRing:
+            return False
+        return True
 
     async def _read(self, now: datetime, after: Position) -> Position | None:
         """Add the due rows after a position, at most `PAGES` pages. Return the last position, or None after the end."""
@@ -158,7 +172,7 @@ class _RefreshRun:
 
     def _add(self, row: DueCredential, now: datetime) -> None:
         """Add a row to `_waiting` if its refresh can start now."""
-        if row.state != "ready" or row.key in self._listed:
+        if row.state != "ready" or row.key in self._listed or row.key_id not in self._installation.vault.key_ids:
             return
         if row.integration_slug in self._installation.disabled.slugs:
             return
@@ -217,8 +231,8 @@ class _Waiting:
 async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
     try:
         await refresh_in_background(installation, key)
-    except (ReauthRequired, NotFound, UnconfirmedCopy, IntegrationDisabled):
-        pass
+    except (ReauthRequired, NotFound, UnconfirmedCopy, IntegrationDisabled, KeyNotInRing):
+        pass  # without the key, the credentials stay due for another server
     except (ProviderUnavailable, ClientRefused) as error:
         log.debug("refresh_postponed", connection_id=key.connection_id, code=error.code)
     except Unavailable:  # the database failed, so the credentials stay due for the next run

@@ -180,13 +180,20 @@ async def load_state(installation: Installation, key: ConnectionKey) -> Credenti
 
 
 async def read_state(
-    tx: Transaction, installation: Installation, key: ConnectionKey, *, lock: bool = False
+    tx: Transaction,
+    installation: Installation,
+    key: ConnectionKey,
+    *,
+    lock: bool = False,
+    known: StoredCredential | None = None,
 ) -> CredentialState:
     """Read the state without the OAuth client. With `lock`, lock the credentials until `tx` ends.
 
+    `known`: see `credentials.decrypt`.
+
     Raises: NotFound; SealBroken.
     """
-    connection, stored = await connections.get_with_credential(tx, installation.vault, key, lock=lock)
+    connection, stored = await connections.get_with_credential(tx, installation.vault, key, lock=lock, known=known)
     integration = await installation.catalogs.get(tx, key.organization_id, connection.integration_slug)
     return CredentialState.of(connection, stored, integration)
 
