@@ -21,7 +21,7 @@ from one_runtime.connections.connections import Connection, SeveralConnections
 from one_runtime.context import Installation
 from one_runtime.egress.body import decompress
 from one_runtime.egress.errors import UpstreamTooLarge
-from one_runtime.egress.provider_text import mask
+from one_runtime.egress.repeated_secrets import mask, mask_while_serving
 from one_runtime.egress.response import Relayed
 from one_runtime.errors import InvalidInput, NotAllowed
 from one_runtime.proxy import lookup
@@ -165,7 +165,7 @@ class AgentCalls:
                 if state.integration is None:
                     raise
                 raise AccountRequired(error.detail, state.integration) from error
-        masked = mask(body, response.secrets)
+        masked = await mask_while_serving(body, response.secrets)
         return AgentResponse(response.status, _headers(response), masked, state.connection)
 
     async def _require_approval(

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 MAX_TEXT: Final = 300
 MASK: Final = "\u2026"
-_SHORTEST_SECRET: Final = 3  # masking shorter values would mask parts of ordinary words
+SHORTEST_SECRET: Final = 3  # masking shorter values would mask parts of ordinary words
 # Minimum length of a part of a secret that `redact` masks. Providers show shorter parts of a key on purpose.
 _SHORTEST_PART: Final = 12
 _MOST_READ: Final = 4000
@@ -40,7 +40,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     case do not matter. `redact` also masks a part of a secret if the part has at least 12 characters.
     """
     plain = printable(text[:_MOST_READ])
-    if len(plain) < _SHORTEST_SECRET:  # saves the time to build the forms
+    if len(plain) < SHORTEST_SECRET:  # saves the time to build the forms
         return plain
     forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
     for form in forms:
@@ -48,17 +48,6 @@ def redact(text: str, secrets: Iterable[str]) -> str:
             continue
         plain = re.sub(re.escape(form), MASK, plain, flags=re.IGNORECASE)
     return _mask_parts(plain, forms)[:MAX_TEXT].strip()
-
-
-def mask(body: bytes, secrets: Iterable[str]) -> bytes:
-    """Mask every complete secret in the body of a response, in the forms that `redact` masks. Do not change the rest.
-
-    Upper and lower case matter, because a body is long.
-    """
-    forms = {form.encode("utf-8", "surrogatepass") for secret in secrets for form in _forms(secret)}
-    for form in sorted(forms, key=len, reverse=True):
-        body = body.replace(form, MASK.encode())
-    return body
 
 
 def contains_secret(text: str, secrets: Iterable[str]) -> bool:
@@ -79,7 +68,7 @@ def _printable_character(character: str) -> str:
 
 def _forms(secret: str) -> list[str]:
     """Return the forms in which a provider's text can contain the secret."""
-    if len(secret) < _SHORTEST_SECRET:
+    if len(secret) < SHORTEST_SECRET:
         return []
     data = secret.encode("utf-8", "surrogatepass")
     forms = [
@@ -92,9 +81,9 @@ def _forms(secret: str) -> list[str]:
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
         *_json_forms(secret),
-        *_base64_forms(data),
+        *base64_forms(data),
     ]
-    return [form for form in map(printable, forms) if len(form) >= _SHORTEST_SECRET]
+    return [form for form in map(printable, forms) if len(form) >= SHORTEST_SECRET]
 
 
 def _json_forms(secret: str) -> Iterator[str]:
@@ -105,7 +94,7 @@ def _json_forms(secret: str) -> Iterator[str]:
     yield plain.replace('\\"', "\\u0022").translate({ord(each): f"\\u{ord(each):04X}" for each in "<>&'+`"})
 
 
-def _base64_forms(data: bytes) -> Iterator[str]:
+def base64_forms(data: bytes) -> Iterator[str]:
     """Yield the base64 forms of the data, without padding: alone, and inside longer data such as `user:password`."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(data).decode("ascii").rstrip("=")
