@@ -1,12 +1,14 @@
 """Shortened answers: chosen fields, limits of size, and continuation. No part of an answer is lost."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from one_runtime.agents.shaping import shape, size_of
+from one_runtime.agents.shaping import MAX_FIELD, MAX_FIELDS, MAX_PARTS, shape, size_of
 
 ROWS = [{"id": number, "name": "é" * 20, "owner": {"id": 1, "mail": "a@example.com"}} for number in range(50)]
 
@@ -39,6 +41,36 @@ def test_fields_keep_only_the_named_paths() -> None:
     nested = {"results": ROWS[:1], "paging": {"next": {"after": "x"}}}
     chosen = shape(nested, fields=["results.id", "paging.next.after"]).data
     assert chosen == {"results": [{"id": 0}], "paging": {"next": {"after": "x"}}}
+
+
+def test_a_field_and_its_parent_keep_the_whole_parent() -> None:
+    row = ROWS[:1]
+    for fields in (["owner", "owner.mail"], ["owner.mail", "owner"], ["owner.mail.a.b", "owner"]):
+        assert shape(row, fields=fields).data == [{"owner": ROWS[0]["owner"]}], fields
+    mail = {"mail": ROWS[0]["owner"]["mail"]}
+    assert shape(row, fields=["owner.mail.a", "owner.mail", "id.."]).data == [{"id": 0, "owner": mail}]
+
+
+def used_seconds(function: Callable[[], object]) -> float:
+    """Return the CPU time of a call, the smaller one of three."""
+
+    def used() -> float:
+        start = time.thread_time()
+        function()
+        return time.thread_time() - start
+
+    return min(used() for _ in range(3))
+
+
+@pytest.mark.promise("P17")
+def test_the_cost_does_not_grow_with_the_fields() -> None:
+    """With a list of the remaining names for each object and field, the longest fields need 400 times the time."""
+    objects = [{"a": 1} for _ in range(50_000)]
+    longest = [".".join(["a", str(number), *["x" * 8] * (MAX_PARTS - 2)])[:MAX_FIELD] for number in range(MAX_FIELDS)]
+    assert max(map(len, longest)) > 100
+    few = used_seconds(lambda: shape(objects, fields=["a"]))
+    many = used_seconds(lambda: shape(objects, fields=longest))
+    assert many < 3 * few
 
 
 @pytest.mark.parametrize("data", [ROWS, {"results": ROWS, "paging": {"next": "x"}}, {"a": {"b": ROWS}, "c": 1}])

@@ -306,6 +306,20 @@ async def test_long_answers_are_read_in_parts(client: Client, agents: Agents) ->
         assert names == [contact["name"] for contact in whole]
 
 
+async def test_fields_have_limits(client: Client, agents: Agents) -> None:
+    await client.connect()
+    limits = {
+        ".".join("a" * 17): "fields[0] must have at most 16 names, such as results.id.",
+        "a" * 201: "fields[0] must be at most 200 characters.",
+    }
+    async with agents.connect() as agent:
+        for field, words in limits.items():
+            refused = await agent.call("call_read", **ME, fields=[field])
+            assert refused.data["code"] == "invalid_input"
+            assert words in refused.data["message"]
+        assert not (await agent.call("call_read", **ME, fields=[".".join("a" * 16), "a" * 200])).is_error
+
+
 async def test_calls_are_in_the_request_log(application: Application, client: Client, agents: Agents) -> None:
     await client.connect()
     token = await agents.token()

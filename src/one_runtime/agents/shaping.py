@@ -6,7 +6,7 @@ A shortened answer says how to read the rest. An answer is data from JSON, or a 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 DEFAULT_BYTES: Final = 16 * 1024
 MAX_BYTES: Final = 256 * 1024
@@ -14,6 +14,13 @@ MIN_BYTES: Final = 256
 """Limits of the size of a shaped answer, in bytes of compact JSON."""
 
 MAX_FIELDS: Final = 100
+MAX_FIELD: Final = 200
+MAX_PARTS: Final = 16
+"""Maximum numbers of fields, of characters of a field, and of names in the path of a field."""
+
+_Tree: TypeAlias = dict[str, "_Tree | None"]
+"""The chosen fields by their first names. None: the whole value."""
+
 _MAX_DEPTH: Final = 8
 """Maximum depth at which `shape` looks for the longest list."""
 
@@ -51,7 +58,7 @@ def shape(data: object, *, fields: Sequence[str] = (), max_bytes: int = DEFAULT_
     early.
     """
     if fields:
-        data = _select(data, [field.split(".") for field in fields])
+        data = _select(data, _tree(fields))
     if size_of(data) <= max_bytes and not offset:
         return Shaped(data)
     path = _longest_list(data)
@@ -62,17 +69,30 @@ def shape(data: object, *, fields: Sequence[str] = (), max_bytes: int = DEFAULT_
     return _cut(data if isinstance(data, str) else compact(data), max_bytes, offset)
 
 
-def _select(data: object, paths: list[list[str]]) -> object:
+def _tree(fields: Sequence[str]) -> _Tree:
+    """Return the fields as a tree, so that one walk over the data finds all of them."""
+    root: _Tree = {}
+    for field in fields:
+        node: _Tree | None = root
+        *parents, last = field.split(".")
+        for name in parents:
+            node = node.setdefault(name, {}) if node is not None else None
+        if node is not None:
+            node[last] = None
+    return root
+
+
+def _select(data: object, tree: _Tree) -> object:
     """Return only the parts of the data to which a path leads."""
     if isinstance(data, list):
-        return [_select(item, paths) for item in data]
+        return [_select(item, tree) for item in data]
     if not isinstance(data, dict):
         return data
     selected = {}
     for name, value in data.items():
-        rests = [path[1:] for path in paths if path and path[0] == name]
-        if rests:
-            selected[name] = value if [] in rests else _select(value, rests)
+        if name in tree:
+            below = tree[name]
+            selected[name] = value if below is None else _select(value, below)
     return selected
 
 

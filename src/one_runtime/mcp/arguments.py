@@ -6,7 +6,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from one_runtime.agents.requests import BodyFormat
-from one_runtime.agents.shaping import DEFAULT_BYTES, MAX_BYTES, MAX_FIELDS, MIN_BYTES
+from one_runtime.agents.shaping import (
+    DEFAULT_BYTES,
+    MAX_BYTES,
+    MAX_FIELD,
+    MAX_FIELDS,
+    MAX_PARTS,
+    MIN_BYTES,
+)
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.validation.descriptions import describe, dotted
 from one_runtime.validation.names import text_problem
@@ -19,8 +26,18 @@ def _clean(text: str) -> str:
     return text
 
 
+def _short_path(field: str) -> str:
+    if field.count(".") >= MAX_PARTS:
+        raise PydanticCustomError("text", f"must have at most {MAX_PARTS} names, such as results.id")
+    return field
+
+
 _Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(_clean)]
 _Path: TypeAlias = Annotated[str, Field(min_length=1, max_length=16_000), AfterValidator(_clean)]
+
+_Field: TypeAlias = Annotated[
+    str, Field(min_length=1, max_length=MAX_FIELD), AfterValidator(_clean), AfterValidator(_short_path)
+]
 
 
 class Arguments(BaseModel):
@@ -75,7 +92,7 @@ class CallArguments(Arguments):
     path: _Path | None = Field(None, description="Path below the base URL, such as /v1/users")
     query: dict[str, Any] = {}
     connection: _Text | None = Field(None, description="Id of the account, if there are several")
-    fields: list[_Text] = Field([], max_length=MAX_FIELDS, description="Fields to keep, such as results.id")
+    fields: list[_Field] = Field([], max_length=MAX_FIELDS, description="Fields to keep, such as results.id")
     max_bytes: int = Field(DEFAULT_BYTES, ge=MIN_BYTES, le=MAX_BYTES)
 
 
