@@ -27,8 +27,8 @@ test: set-up-test ## linters, types and all tests: both databases, a real browse
 test-quick: set-up-dev ## tests that need neither a browser nor third-party servers, on one database each
 	@$(BIN)/python -m pytest -n $(PYTEST_QUICK_WORKERS) --dist worksteal --database first -m "not browser and not foreign and not slow and not soak" $(ARGS)
 
-soak: set-up-soak ## long tests and drills, such as a full disk, with figures at the end
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m soak $(ARGS)
+soak: set-up-soak ## long tests and drills, such as a full disk, with figures; timed drills run last, one at a time
+	@$(BIN)/python -m scripts.soak -n $(PYTEST_WORKERS) $(ARGS)
 
 lint: set-up-dev linters ## check style, types, import layers and dependencies
 

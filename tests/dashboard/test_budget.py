@@ -169,6 +169,7 @@ async def test_pages_need_few_statements_and_bytes(
 
 
 @pytest.mark.soak
+@pytest.mark.alone
 @pytest.mark.timeout(3600)
 async def test_pages_are_fast_with_ten_million_calls(
     crowded_url: str, acme: RunningAcme, monkeypatch: pytest.MonkeyPatch, figures: Figures

@@ -58,6 +58,7 @@ async def test_at_most_two_hashes_are_computed_at_once_and_few_wait(monkeypatch:
 
 
 @pytest.mark.soak
+@pytest.mark.alone
 async def test_verification_takes_as_long_for_an_unknown_account(figures: Figures) -> None:
     """The acceptance is a difference of less than 5 ms between the medians. The verifications alternate."""
     hashing = PasswordHashing()
@@ -73,6 +74,7 @@ async def test_verification_takes_as_long_for_an_unknown_account(figures: Figure
 
 
 @pytest.mark.soak
+@pytest.mark.alone
 async def test_event_loop_runs_while_passwords_are_hashed(figures: Figures) -> None:
     hashing, pauses = PasswordHashing(), list[float]()
     work = asyncio.gather(*(hashing.hash(b"password") for _ in range(20)))

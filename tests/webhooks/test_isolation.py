@@ -111,6 +111,7 @@ async def measure(story: Story, delays: list[float]) -> str:
 
 
 @pytest.mark.soak
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 async def test_bad_endpoints_hardly_change_the_time_from_commit_to_receipt(
     database_url: str, tmp_path: Path, dripping_port: int, figures: Figures
