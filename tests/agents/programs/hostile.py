@@ -34,6 +34,8 @@ HOSTILE: Final[dict[str, Hostile]] = {
     "huge power of two": Hostile("2 ** (2 ** 40)", kind=None),
     "huge shift": Hostile("1 << (10 ** 12)", kind=None),
     "factorial": Hostile("import math\nmath.factorial(10 ** 6)", kind=None, slow=True),
+    "long number": Hostile("[10 ** 5000, {3 ** 9999: 2 ** 20000}]", kind=None),
+    "remainder of powers": Hostile("pow(3, 10 ** 7, 10 ** 1000000 + 1)", kind=None, slow=True),
     "backtracking of a pattern": Hostile('import re\nre.match(r"(a+)+$", "a" * 40 + "b")', kind=None),
     "backtracking with a reference": Hostile('import re\nre.match(r"(a*)*\\1b", "a" * 5000)', kind=None),
     "infinite iterator": Hostile("import itertools\nlist(itertools.count())", slow=True),
@@ -158,6 +160,8 @@ HOSTILE: Final[dict[str, Hostile]] = {
     "import function": Hostile("exec(\"__import__('os').system('id')\")", kind="exception", words="NameError"),
     "eval": Hostile("eval('1 + 1')", kind=None),
     "subclasses": Hostile("().__class__.__base__.__subclasses__()", kind="types"),
+    "names of the prelude": Hostile("locals()", kind="exception", words="Return only the instances"),
+    "class before its instance": Hostile("class A:\n    pass\n[A, A()]", kind="exception", words="before an instance"),
     "globals of a function": Hostile("def f(): pass\nexec('f.__globals__')", kind="exception"),
     "fetch_url": Hostile("exec(\"fetch_url('http://127.0.0.1/')\")", kind="exception", words="NameError"),
 }

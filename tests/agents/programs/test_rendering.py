@@ -39,6 +39,13 @@ def test_values_are_json_where_possible() -> None:
     assert {text: render(value, 1000) for text, value in values.items()} == {text: (text, False) for text in values}
 
 
+def test_number_with_too_many_digits_is_described() -> None:
+    longest, longer = 2**14_000 - 1, 2**14_000
+    assert render([longest, -longest], 10_000) == (f"[{longest}, -{longest}]", False)
+    assert render([longer, {-longer: True}], 1000) == ('["<int of 14001 bits>", {"<int of 14001 bits>": true}]', False)
+    assert render(1 << 10**6, 1000) == ('"<int of 1000001 bits>"', False)
+
+
 def test_the_work_does_not_grow_with_values_beyond_the_limit() -> None:
     for value in (shared([], 60), {"a": shared((), 60)}, [slice(shared((), 60))]):
         text, _ = render(value, 1000)

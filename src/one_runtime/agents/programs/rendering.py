@@ -11,6 +11,8 @@ from typing import Any, Final
 CUT: Final = "… [cut: the text was longer than {limit} bytes]"
 _MOST_OF_A_REPR: Final = 1000
 """Maximum number of characters of a value that is neither JSON nor a container."""
+_MOST_BITS: Final = 14_000
+"""Size of a number that is shown in digits. Python converts at most 4300 digits (CVE-2020-10735), or 14,281 bits."""
 _SHORT: Final = (bytes, date, time, timedelta, tzinfo, Decimal, PurePath, BaseException, type, complex, range)
 """Types whose `repr` contains no other values. The `repr` of a nested value can have any length."""
 
@@ -50,7 +52,7 @@ def _pieces(value: Any) -> Iterator[str]:
         yield from _joined("{", ((_key(key), item) for key, item in items.items()), "}")
     elif isinstance(value, list | tuple | set | frozenset | deque):
         yield from _joined("[", (("", item) for item in value), "]")
-    elif isinstance(value, str | int | float | bool | None):
+    elif _is_plain(value):
         yield json.dumps(value)
     else:
         yield json.dumps(_short(value))
@@ -76,11 +78,17 @@ def _joined(start: str, items: Iterator[tuple[str, Any]], end: str) -> Iterator[
 
 
 def _key(key: Any) -> str:
-    plain = isinstance(key, str | int | float | bool | None)
-    return f"{json.dumps(str(key) if plain else _short(key))}: "
+    return f"{json.dumps(str(key) if _is_plain(key) else _short(key))}: "
+
+
+def _is_plain(value: Any) -> bool:
+    """Return True for a value of JSON without parts, except a number that Python refuses to convert to digits."""
+    return isinstance(value, str | float | None) or (isinstance(value, int) and value.bit_length() <= _MOST_BITS)
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, int):
+        return f"<int of {value.bit_length()} bits>"
     return repr(value)[:_MOST_OF_A_REPR] if isinstance(value, _SHORT) else f"<{type(value).__name__}>"
 
 

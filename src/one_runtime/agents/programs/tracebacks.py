@@ -12,6 +12,8 @@ _PROGRAM: Final = "<python-input-1>"
 """Name of the program's text in the frames. The prelude has the number 0."""
 _MOST_FRAMES: Final = 8
 _MOST_BYTES: Final = 8 * 1024
+# Monty 1.4.0 crashes when it returns `[A, A()]`, or `locals()` with the classes of the prelude.
+_CLASS_BEFORE_INSTANCE: Final = "class instance node"
 _PARSER: Final = "The monty syntax parser does not yet support "
 
 
@@ -22,6 +24,8 @@ def describe(error: monty.MontyError, limits: ProgramLimits) -> dict[str, Any]:
     if isinstance(error, monty.MontyCrashedError):
         if error.timed_out:
             return _failure("limit", "The type check, or a single operation of the program, took too long.")
+        if _CLASS_BEFORE_INSTANCE in str(error):
+            return _failure("exception", "The result has a class before an instance of it. Return only the instances.")
         return _failure("crashed", "The process of the program ended unexpectedly.")
     if not isinstance(error, monty.MontyRuntimeError | monty.MontySyntaxError):
         return _failure("exception", str(error))
