@@ -247,6 +247,40 @@ async def test_page_learns_that_a_browser_returned_without_the_cookie(runtime: A
     assert (await runtime.backend_session(session))["last_error"] is None
 
 
+async def note_opener_policy(runtime: AcmeAuthorizing, session_id: str, **headers: str) -> int:
+    """Send the request of a window that has no opener. Return the status."""
+    sent = {"sec-fetch-site": "same-origin", **headers}
+    path = "/connect/authorization/opener-policy"
+    return (await runtime.client.http.post(path, json={"session": session_id}, headers=sent)).status_code
+
+
+async def test_page_learns_that_its_policy_has_cut_off_the_window(runtime: AcmeAuthorizing) -> None:
+    session = await runtime.session()
+    token = session["session_token"]
+    assert await note_opener_policy(runtime, session["id"]) == 404, "no attempt waits for a window"
+    prepared = (await runtime.prepare(token)).json()
+    assert await note_opener_policy(runtime, session["id"], **{"sec-fetch-site": "cross-site"}) == 409
+    for other in ((await runtime.session("mallory"))["id"], session["id"][:-1], "", token):
+        assert await note_opener_policy(runtime, other) in {404, 422}
+    outcome = await runtime.outcome(token, prepared["authorization_id"])
+    assert (outcome["state"], outcome["code"]) == ("waiting", None)
+
+    assert await note_opener_policy(runtime, session["id"]) == 204
+    outcome = await runtime.outcome(token, prepared["authorization_id"])
+    assert (outcome["state"], outcome["code"]) == ("waiting", "opener_policy")
+    seen = await runtime.backend_session(session)
+    assert (seen["status"], seen["last_error"]["code"]) == ("pending", "opener_policy")
+    assert "same-origin-allow-popups" in seen["last_error"]["message"]
+
+    runtime.application.clock.advance(seconds=1)
+    attempt = await runtime.authorize(token)  # the note ends nothing, and is about one attempt
+    assert await note_opener_policy(runtime, session["id"]) == 404
+    outcome = await runtime.outcome(token, attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("waiting", None)
+    assert (await runtime.call_back(await runtime.allow(attempt), attempt.cookie)).status_code == 200
+    assert (await runtime.backend_session(session))["last_error"] is None
+
+
 async def test_callback_at_the_redirect_address_of_another_integration_is_refused(runtime: AcmeAuthorizing) -> None:
     token = (await runtime.session())["session_token"]
     attempt = await runtime.authorize(token)

@@ -70,6 +70,7 @@ _HEADERS: Final[dict[str, dict[str, str]]] = {
     "/require-corp": {_EMBEDDER_POLICY: "require-corp", "Cross-Origin-Opener-Policy": "same-origin-allow-popups"},
     "/credentialless": {_EMBEDDER_POLICY: "credentialless"},
     "/frameless": {"Content-Security-Policy": "frame-src 'self'"},
+    "/default-django": {"Cross-Origin-Opener-Policy": "same-origin", "X-Frame-Options": "DENY"},
 }
 _PAGES: Final = {
     "/": "/connecting.js",
@@ -82,7 +83,8 @@ class Site(ThreadingHTTPServer):
     """A site on its own port. The site's host is `localhost`, and One Runtime's host is `127.0.0.1`.
 
     The page `/` has the strictest policy that connect.js allows. `/relaxed` has no policy. `/frameless` allows no frame
-    of One Runtime. `/embedder` does not use connect.js. `/back` is a return URL.
+    of One Runtime. `/default-django` has the headers of a new Django project, and the opener policy of helmet.
+    `/embedder` does not use connect.js. `/back` is a return URL.
     """
 
     daemon_threads = True

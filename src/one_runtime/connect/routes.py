@@ -26,6 +26,7 @@ from one_runtime.connect.top_level_pages import TopLevelPages
 from one_runtime.connect.wire import (
     ConnectBody,
     ConnectedAnswer,
+    OpenerPolicyBody,
     OutcomeBody,
     PreparedAnswer,
     RedirectAnswer,
@@ -80,6 +81,7 @@ class PopupRoutes:
             Route("/connect/session/outcome", json_endpoint(self._outcome), methods=["POST"]),
             Route("/connect/authorization", self._window, methods=["GET"]),
             Route("/connect/authorization/start", self._start, methods=["POST"]),
+            Route("/connect/authorization/opener-policy", self._note_opener_policy, methods=["POST"]),
             Route("/connect/authorization/account", self._answer_question, methods=["POST"]),
             Route(CALLBACK_PATH + "{slug}", self._callback, methods=["GET"]),
             *self._approvals.routes(),
@@ -146,7 +148,16 @@ class PopupRoutes:
         """Return the first page in the window of an OAuth authorization. The page waits for a ticket from the popup."""
         if is_framed(request):
             return self._screens.refusal("framed", 403)
-        return self._screens.authorization_window(Theme.parse(request.query_params.get("theme", "")) or Theme())
+        theme = Theme.parse(request.query_params.get("theme", "")) or Theme()
+        return self._screens.authorization_window(theme, by_popup=is_from_our_page(request.headers, self._origin))
+
+    async def _note_opener_policy(self, request: Request) -> Response:
+        """Store that the window of an authorization has no opener. Only the window of our popup calls this route."""
+        if not is_from_our_page(request.headers, self._origin):
+            raise AuthorizationExpired("This request must come from One Runtime's own page. Start again from the app.")
+        session_id = read_json(OpenerPolicyBody, await read_body(request)).session
+        await authorization_outcome.note_opener_policy(self._installation, session_id)
+        return Response(status_code=204, headers=PRIVATE)
 
     async def _start(self, request: Request) -> Response:
         """Exchange a ticket (a one-time token) for the URL of the provider's authorization page.

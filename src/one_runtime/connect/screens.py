@@ -186,12 +186,15 @@ class Screens:
         values = self._view_values(view, None) | self._outcome_values(name, connected)
         return self._render("outcome", view.session.id, values, None)
 
-    def authorization_window(self, theme: Theme) -> Response:
+    def authorization_window(self, theme: Theme, *, by_popup: bool) -> Response:
         """Render the first page in the window of an OAuth authorization.
 
-        The page waits for a ticket (a one-time token) from the popup.
+        The page waits for a ticket (a one-time token) from the popup. `by_popup`: True if our popup has opened the
+        window, and not a link from another site.
         """
-        values = self._notice_values("consent_lost", PopupShell("unknown")) | {"theme": theme}
+        shell = PopupShell("unknown")
+        policy = self._notice_values("opener_policy", shell)
+        values = self._notice_values("consent_lost", shell) | {"theme": theme, "policy": policy, "by_popup": by_popup}
         return self._render("authorization_window", None, values, None, keeps_opener=True)
 
     def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Response:

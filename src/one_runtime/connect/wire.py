@@ -65,6 +65,12 @@ class OutcomeBody(Sent):
     authorization_id: Name
 
 
+class OpenerPolicyBody(Sent):
+    """The window of an authorization has no opener. `session`: the id of the session, from the URL's fragment."""
+
+    session: Name
+
+
 class TicketBody(Sent):
     """The ticket of an authorization. A ticket is a one-time token that starts the authorization."""
 

@@ -201,6 +201,11 @@ _SELECTING_OF_END_USER = (
 _ABANDON = _CHANGE.where(consents.c.status == SELECTING).values(status=FAILED, **_WIPED)
 _END = _CHANGE.where(consents.c.status == CONSUMED).values(status=bindparam("ended"))
 _PURGE = batched_delete(consents, consents.c.expires_at <= bindparam("before"), consents.c.status != SELECTING)
+_PREPARED = select(*_COLUMNS).where(
+    consents.c.session_id == bindparam("session"),
+    consents.c.status == PREPARED,
+    consents.c.expires_at > bindparam("now"),
+)
 _COUNT = select(func.count().label("attempts")).where(consents.c.session_id == bindparam("session"))
 _EXPIRE = batched_update(consents, {"status": FAILED, **_WIPED}, consents.c.expires_at <= bindparam("now"), _OPEN)
 
@@ -275,6 +280,13 @@ async def find_pending(tx: Transaction, state: str, slug: str, now: datetime) ->
     if attempt is None or attempt.status != STARTED or attempt.integration_slug != slug or attempt.has_expired(now):
         return None
     return attempt
+
+
+async def find_prepared(tx: Transaction, session_id: str, now: datetime) -> AuthorizationAttempt | None:
+    """Return the session's attempt that waits for its window, or None. A session has at most one such attempt."""
+    if not is_id(session_id):
+        return None
+    return await tx.one(_PREPARED, AuthorizationAttempt, session=session_id, now=now)
 
 
 async def count(tx: Transaction, session_id: str) -> int:

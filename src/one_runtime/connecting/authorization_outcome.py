@@ -1,4 +1,4 @@
-"""Report the outcome of an authorization attempt, and a lost cookie, to the page that prepared the attempt."""
+"""Report the outcome of an authorization attempt, a lost cookie and a lost opener to the page that prepared it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,13 +16,19 @@ from one_runtime.errors import NotFound, Unauthenticated, error_note
 from one_runtime.tenancy import organizations
 
 _BROWSER_MISMATCH: Final = "browser_mismatch"
+_OPENER_POLICY: Final = "opener_policy"
+_OPENER_POLICY_MESSAGE: Final = (
+    "The sign-in window could not reach the popup. The page that contains the popup sends the header "
+    "Cross-Origin-Opener-Policy: same-origin. Send same-origin-allow-popups, or use the mode redirect."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationOutcome:
     """The outcome of an authorization attempt, for our page.
 
-    A waiting attempt has a `code` if a browser returned from the provider without the attempt's cookie.
+    A waiting attempt has a `code` if a browser returned from the provider without the attempt's cookie, or if the
+    window of the attempt has no opener.
     """
 
     state: Literal["waiting", "connected", "failed"]
@@ -67,8 +73,10 @@ async def get_outcome(installation: Installation, token: str, authorization_id: 
             SessionExpired.code,
             "The provider did not send the browser back in time. Start again.",
         )
-    elif _has_browser_mismatch(session, attempt):
+    elif _has_note(session, attempt, _BROWSER_MISMATCH, authorization_attempts.STARTED):
         code = _BROWSER_MISMATCH
+    elif _has_note(session, attempt, _OPENER_POLICY, authorization_attempts.PREPARED):
+        code = _OPENER_POLICY
     elif attempt.status == authorization_attempts.FAILED:
         error = session.last_error or {}
         state, code, message = "failed", error.get("code", AuthorizationExpired.code), error.get("message", "")
@@ -95,9 +103,25 @@ async def note_browser_mismatch(tx: Transaction, state: str, slug: str, now: dat
     await sessions.note_error(tx, attempt.session_id, error_note(_BROWSER_MISMATCH, message, now), now)
 
 
-def _has_browser_mismatch(session: ConnectSession, attempt: AuthorizationAttempt) -> bool:
-    """Return True if a browser without the attempt's cookie has sent the callback of this pending attempt."""
+async def note_opener_policy(installation: Installation, session_id: str) -> None:
+    """Store in a session that the window of its prepared attempt has no opener.
+
+    The caller knows only the session's id, which is not secret. So this note ends nothing: the popup shows it, and the
+    attempt can still start.
+
+    Raises: NotFound: no attempt of the session waits for its window.
+    """
+    now = installation.clock()
+    async with installation.database.write() as tx:
+        attempt = await authorization_attempts.find_prepared(tx, session_id, now)
+        if attempt is None:
+            raise NotFound("No authorization of this session waits for its window.")
+        await sessions.note_error(tx, session_id, error_note(_OPENER_POLICY, _OPENER_POLICY_MESSAGE, now), now)
+
+
+def _has_note(session: ConnectSession, attempt: AuthorizationAttempt, code: str, status: str) -> bool:
+    """Return True if the attempt has this status, and the session's last error is a note with this code about it."""
     error = session.last_error
-    if attempt.status != authorization_attempts.STARTED or error is None:
+    if attempt.status != status or error is None:
         return False
-    return error["code"] == _BROWSER_MISMATCH and error["at"] >= rfc3339(attempt.created_at)
+    return error["code"] == code and error["at"] >= rfc3339(attempt.created_at)

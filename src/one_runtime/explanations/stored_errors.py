@@ -20,6 +20,13 @@ SESSION_ERRORS: Final[Explanations] = {
         "The browser that returned from the provider did not send the cookie of this authorization.",
         "Let the end user try again, and finish in the browser in which the end user started.",
     ),
+    "opener_policy": Explanation(
+        (
+            "The sign-in window could not reach the popup, because the page that contains the popup sends the header "
+            "`Cross-Origin-Opener-Policy: same-origin`."
+        ),
+        "Send `same-origin-allow-popups` instead, or use the mode `redirect`.",
+    ),
 }
 """Errors of sessions, by `code`. An authorization can fail with each error of the API."""
 

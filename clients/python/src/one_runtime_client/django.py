@@ -3,8 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from django.conf import settings  # type: ignore[import-untyped]
+from django.core import checks  # type: ignore[import-untyped]
 from django.http import HttpRequest, JsonResponse  # type: ignore[import-untyped]
 from django.urls import URLPattern, path  # type: ignore[import-untyped]
+from django.urls.resolvers import RoutePattern  # type: ignore[import-untyped]
 from django.views.decorators.csrf import csrf_exempt  # type: ignore[import-untyped]
 
 from one_runtime_client.backend_routes import (
@@ -23,6 +26,8 @@ from one_runtime_client.errors import OneRuntimeError
 
 __all__ = ["SignedInUser", "connect_urls"]
 
+_SECURITY_MIDDLEWARE = "django.middleware.security.SecurityMiddleware"
+
 
 def connect_urls(
     client: OneRuntime,
@@ -33,7 +38,8 @@ def connect_urls(
 ) -> list[URLPattern]:
     """Return the routes `sessions`, `integrations` and `disconnect`, for `include`.
 
-    The routes compare the origin of the request. So they need no CSRF token.
+    The routes compare the origin of the request. So they need no CSRF token. `manage.py check` warns if the settings of
+    your project keep the popup from opening the sign-in window of a provider.
 
     Args:
         client: The client of One Runtime.
@@ -66,8 +72,37 @@ def connect_urls(
         exempt: Callable[..., JsonResponse] = csrf_exempt(lambda request: _answer(answer, request))
         return exempt
 
-    routes = (("GET", integrations), ("POST", sessions), ("POST", disconnect))
-    return [path(act.__name__, view(method, act)) for method, act in routes]
+    return [
+        path("integrations", view("GET", integrations)),
+        _SessionsRoute(RoutePattern("sessions", is_endpoint=True), view("POST", sessions)),
+        path("disconnect", view("POST", disconnect)),
+    ]
+
+
+class _SessionsRoute(URLPattern):  # type: ignore[misc] # Django has no types
+    """The route that creates sessions. Django calls `check` of each route, in `manage.py check` and `runserver`.
+
+    A check that is registered with `django.core.checks` would need an entry in INSTALLED_APPS.
+    """
+
+    def check(self) -> list[checks.CheckMessage]:
+        warnings: list[checks.CheckMessage] = super().check()
+        sends_policy = _SECURITY_MIDDLEWARE in settings.MIDDLEWARE
+        if sends_policy and settings.SECURE_CROSS_ORIGIN_OPENER_POLICY == "same-origin":
+            warnings.append(_opener_policy_warning())
+        return warnings
+
+
+def _opener_policy_warning() -> checks.CheckMessage:
+    return checks.Warning(
+        "Your pages send the header Cross-Origin-Opener-Policy: same-origin, the default of Django. So no user can "
+        "connect an account by OAuth in the popup of One Runtime: the sign-in window cannot reach the popup.",
+        hint=(
+            'Set SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin-allow-popups". If only some of your pages show the '
+            "popup, and these pages send this value themselves, silence the warning in SILENCED_SYSTEM_CHECKS."
+        ),
+        id="one_runtime_client.W001",
+    )
 
 
 def _answer(answer: Callable[[HttpRequest], Any], request: HttpRequest) -> JsonResponse:

@@ -84,9 +84,10 @@ class Authorization {
   /**
    * Waits for the outcome and returns it. Returns null after `stop`. Throws if the server refused the form.
    *
-   * Calls `onTrouble` with `mismatch` if a browser without our cookie has returned from the provider, and with `closed`
-   * when the window seems to be closed. A window also seems to be closed if the provider's page has a
-   * Cross-Origin-Opener-Policy. So the authorization stays open in both cases.
+   * Calls `onTrouble` with `mismatch` if a browser without our cookie has returned from the provider, with `policy` if
+   * the page has cut off the window by its Cross-Origin-Opener-Policy, and with `closed` when the window seems to be
+   * closed. A window also seems to be closed if the provider's page has a
+   * Cross-Origin-Opener-Policy. So the authorization stays open in all cases.
    */
   async outcome(onTrouble) {
     const { authorization_id } = await this.#prepared;
@@ -100,6 +101,7 @@ class Authorization {
         if (outcome.state !== "waiting" && !this.#stopped) return outcome;
         if (this.#stopped) break;
         if (outcome.code === "browser_mismatch") onTrouble("mismatch");
+        else if (outcome.code === "opener_policy") onTrouble("policy");
         else if (this.#window?.closed) onTrouble("closed");
       } catch (error) {
         // While the network is down, retry without a limit. After three errors of the server, give up.

@@ -67,7 +67,7 @@ class Popup {
 
   constructor(token, host) {
     this.#api = new Api(shell.base, token);
-    this.#authorizations = new Authorizations(this.#api, `${shell.base}/connect/authorization?theme=${shell.theme}`);
+    this.#authorizations = new Authorizations(this.#api, `${shell.base}/connect/authorization?theme=${shell.theme}#${shell.session}`);
     this.#host = host;
     this.#host.onLeave(() => this.#leave(), () => this.#exit());
     this.#host.followHeight(card.parentElement);
@@ -199,6 +199,7 @@ class Popup {
     const wait = (state) => {
       if (state === shown) return;
       shown = state;
+      if (state === "policy") return this.#refuseWindow(onBack === null ? null : back);
       this.#show(waitingScreen(this.#view, { address: this.#authorizations.address, state, onReopen, onLink }), back);
       this.#focusHeading();
     };
@@ -218,6 +219,21 @@ class Popup {
     if (outcome.state === "connected") return this.#succeed(outcome.connection);
     this.#form(form.auth, onBack);
     form.showProblem(outcome.message, outcome.provider_reason);
+  }
+
+  /** The page does not let a window reach this popup. `back`: shows the other ways to connect, or null without any. */
+  #refuseWindow(back) {
+    const message = text("message.opener_policy");
+    console.error(`One Runtime: ${message}`);
+    this.#authorizations.stop();
+    this.#leave = () => this.#host.report("error", { error: { code: "window_unavailable", message } });
+    const action = { label: "action.dismiss", onClick: () => this.#leave() };
+    const onBack = back && (() => {
+      this.#leave = () => this.#cancel();
+      back();
+    });
+    this.#show(noticeScreen("opener_policy", this.#view.organization.display_name, action), onBack, "action.dismiss");
+    this.#focusHeading();
   }
 
   async #connect(form, request, onBack) {
