@@ -57,6 +57,8 @@ CROSS_TENANT: Final = {
     "ix_consents_state_hash": "a look-up by the hash of a secret finds the organization",
     "ix_credentials_oauth_client_id": "clients of the instance belong to no organization",
     "ix_consents_oauth_client_id": "clients of the instance belong to no organization",
+    "ix_revocations_give_up_at": "the worker deletes expired revocations of all organizations",
+    "ix_revocations_kept_with": "a connection belongs to one organization",
     "ix_revocations_oauth_client_id": "clients of the instance belong to no organization",
     "ix_custom_integrations_logo_hash": "the address of a logo has a digest that only its organization receives",
     "ix_api_keys_secret_hash": "a look-up by the hash of a secret finds the organization",

@@ -191,6 +191,10 @@ async def test_an_unredeemed_connection_is_revoked_unless_another_may_share_its_
     runtime.application.clock.advance(minutes=11)
     assert await redirect_mode.purge_due(runtime.application.installation) == 1
     assert runtime.provider.process.log().count("POST /o/revoke_token/") == before + (0 if connected else 2)
+    assert await pending(runtime) == (1 if connected else 0)
+    for connection in present:  # at the end of the other connection
+        await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")
+        assert runtime.provider.process.log().count("POST /o/revoke_token/") == before + 4
     assert await pending(runtime) == 0
 
 
@@ -223,9 +227,18 @@ async def test_the_tokens_of_a_replaced_account_are_revoked(runtime: Connecting)
     assert after != before
 
 
-async def test_the_same_account_again_is_one_connection_with_new_tokens(runtime: Connecting) -> None:
-    first, second = await runtime.connect(), await runtime.connect()
+async def test_the_same_account_again_is_one_connection_whose_end_revokes_all_its_tokens(runtime: Connecting) -> None:
+    first = await runtime.connect()
+    token = await runtime.token(first["id"])
+    second = await runtime.connect()
     assert first["id"] == second["id"]
     assert len((await runtime.client.get("/v1/connections")).json()["connections"]) == 1
-    assert await is_accepted(runtime, await runtime.token(second["id"]))
-    assert await pending(runtime) == 0, "tokens of the same account are not revoked: that could end the new grant"
+    new_token = await runtime.token(second["id"])
+    assert await is_accepted(runtime, new_token)
+    assert await is_accepted(runtime, token), "a revocation now could end the new grant at other providers"
+    deleted = (await runtime.client.send("DELETE", f"/v1/connections/{second['id']}")).json()
+    assert len(deleted["revocations"]) == 4
+    assert {(result["token"], result["outcome"]) for result in deleted["revocations"]} == BOTH
+    assert not await is_accepted(runtime, token)
+    assert not await is_accepted(runtime, new_token)
+    assert await pending(runtime) == 0

@@ -42,7 +42,11 @@ class Behaviour:
 
     `life`: seconds of an access token. `before`, `after`: the maximum of a random delay before and after the tokens
     rotate. `hold`: the place (`before` or `after`) where requests wait until it changes. `fault`: the response instead
-    of tokens; `lost` takes effect after the rotation, the others before.
+    of tokens; `lost` takes effect after the rotation, the others before. `account`: the account of the family.
+
+    `revokes`: the effect of a revocation. `present`: the present refresh token ends its family. `token`: a token ends
+    only itself. `family`: each token, also a replaced one, ends its family. `account`: all families of an account are
+    one grant, and each of their tokens ends it.
     """
 
     life: float = 3600.0
@@ -53,6 +57,8 @@ class Behaviour:
     retry_after: str | None = None
     words: str = "The grant has been revoked."
     padding: int = 0
+    account: str = ""
+    revokes: str = "present"
 
 
 @dataclass(slots=True)
@@ -65,6 +71,7 @@ class Family:
     generation: int = 0
     refresh_token: str = ""
     access: dict[str, float] = field(default_factory=dict)
+    issued: set[str] = field(default_factory=set)
     waiting: int = 0
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -76,12 +83,14 @@ class Family:
         access_token = f"at.{self.name}.{generation}.{secrets.token_hex(8)}{'x' * self.behaviour.padding}"
         self.access = {token: end for token, end in self.access.items() if end > now}
         self.access[access_token] = now + self.behaviour.life
+        self.issued |= {self.refresh_token, access_token}
         tokens = {"access_token": access_token, "refresh_token": self.refresh_token, "token_type": "Bearer"}
         return {**tokens, "expires_in": self.behaviour.life}
 
     def end(self) -> None:
         """Invalidate all tokens of this family."""
         self.alive = False
+        self.refresh_token = ""
         self.access.clear()
 
     async def pass_time(self, where: str, seconds: float) -> None:
@@ -151,16 +160,26 @@ class Provider:
         family = self.families.get(token.split(".")[1]) if token.count(".") == 3 else None
         if family is None or family.access.get(token, 0) <= time.monotonic():
             return JSONResponse({"error": "invalid_token"}, 401)
-        return JSONResponse({"id": family.name})
+        return JSONResponse({"id": family.behaviour.account or family.name})
 
     async def revoke(self, request: Request) -> Response:
-        """RFC 7009. A token that is not the present one is unknown, and its revocation changes nothing (2.2)."""
+        """RFC 7009. The revocation of an unknown token changes nothing (2.2)."""
         token = dict(parse_qsl((await request.body()).decode())).get("token", "")
-        for family in self.families.values():
-            family.access.pop(token, None)
-            if token == family.refresh_token:
-                family.end()
+        for family in [family for family in self.families.values() if token in family.issued]:
+            self._revoke(family, token)
         return Response()
+
+    def _revoke(self, family: Family, token: str) -> None:
+        family.access.pop(token, None)
+        behaviour, is_present = family.behaviour, token == family.refresh_token
+        if behaviour.revokes == "token" and is_present:
+            family.refresh_token = ""
+        elif behaviour.revokes == "family" or (behaviour.revokes == "present" and is_present):
+            family.end()
+        elif behaviour.revokes == "account":
+            for other in self.families.values():
+                if other.behaviour.account == behaviour.account:
+                    other.end()
 
     async def make(self, request: Request) -> Response:
         """Create families and return their first tokens."""
@@ -185,6 +204,7 @@ class Provider:
         """Return the state of a family."""
         family = self.families[request.path_params["name"]]
         state = {"alive": family.alive, "generation": family.generation, "waiting": family.waiting}
+        state |= {"refreshable": family.refresh_token != ""}
         return JSONResponse(state)
 
 

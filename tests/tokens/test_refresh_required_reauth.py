@@ -70,7 +70,8 @@ async def test_grant_of_another_connection_is_revoked_only_with_its_last_connect
         installation.clock,
         "ada",
     )
-    assert (changed, await app.revoke_due()) == (1, 1)
+    assert (changed, await app.revoke_due()) == (1, 2)
+    assert [app.provider.look(each.family)["alive"] for each in (first, second)] == [False] * 2
     assert [(await app.look(each))["status"] for each in (first, second)] == ["needs_reauth"] * 2
 
 

@@ -38,8 +38,8 @@ class DisconnectedConnection:
     revocations: tuple[RevocationResult, ...]
 
 
-Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
-"""A deleted connection, and the queued revocation of its tokens. None: nothing to revoke."""
+Removal: TypeAlias = tuple[DisconnectedConnection, list[PendingRevocation]]
+"""A deleted connection, and the queued revocations: of its tokens, and of the tokens that were kept with it."""
 
 
 async def disconnect(
@@ -149,7 +149,9 @@ async def remove_connections(
     for connection in present:
         results, pending = await _queue_revocation(tx, installation, connection)
         if await connections.remove(tx, actor, connection, now):
-            removals.append((DisconnectedConnection(connection.id, results), pending))
+            kept = await pending_revocations.release(tx, installation.vault, connection.id, now)
+            queued = [*([pending] if pending is not None else []), *kept]
+            removals.append((DisconnectedConnection(connection.id, results), queued))
         elif pending is not None:  # a concurrent request has deleted the connection and revokes the tokens
             await pending_revocations.settle(tx, pending)
     return removals
@@ -160,7 +162,7 @@ async def _queue_revocation(
 ) -> tuple[tuple[RevocationResult, ...], PendingRevocation | None]:
     """Queue the revocation of the connection's tokens. Return the results to report, and the queued revocation.
 
-    If nothing was queued, return None as the queued revocation. Otherwise, `_revoke` later replaces the results.
+    If nothing was queued, return None as the queued revocation. Otherwise, `_revoke` later adds the results.
     """
     vault, catalogs = installation.vault, installation.catalogs
     try:
@@ -173,14 +175,18 @@ async def _queue_revocation(
         integration = await catalogs.get(tx, connection.organization_id, connection.integration_slug)
         return (_UNREADABLE if can_be_revoked(integration, connection.auth_type) else NOT_SUPPORTED,), None
     tokens, now = revocable_tokens(current, stored), installation.clock()
-    return (NOT_SUPPORTED,), await queue_revocation(tx, vault, catalogs, tokens, "disconnected", now)
+    pending = await queue_revocation(tx, vault, catalogs, tokens, "disconnected", now)
+    return (NOT_SUPPORTED,) if pending is None else (), pending
 
 
 async def _revoke(installation: Installation, removals: list[Removal]) -> list[DisconnectedConnection]:
     """Ask the providers to revoke the queued tokens. Call this after the deletion of the connections is committed."""
-    claimed = [pending for _, pending in removals if pending is not None]
+    claimed = [pending for _, queued in removals for pending in queued]
     results = dict(zip([pending.id for pending in claimed], await revoke_all(installation, claimed), strict=True))
     return [
-        replace(disconnected, revocations=tuple(results[pending.id])) if pending is not None else disconnected
-        for disconnected, pending in removals
+        replace(
+            disconnected,
+            revocations=(*disconnected.revocations, *(result for pending in queued for result in results[pending.id])),
+        )
+        for disconnected, queued in removals
     ]

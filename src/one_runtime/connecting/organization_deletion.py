@@ -273,7 +273,7 @@ class _Deletion:
     async def _delete_connections(self, tx: Transaction) -> Counter[str]:
         page = await connections.list_page(tx, self.result.organization_id, ConnectionFilter(), limit=self._batch)
         removals = await disconnect.remove_connections(tx, self._installation, self._actor, page)
-        await self._leave_to_worker(tx, [pending for _, pending in removals])
+        await self._leave_to_worker(tx, [pending for _, queued in removals for pending in queued])
         return Counter({schema.connections.name: len(removals)})
 
     async def _delete_end_users(self, tx: Transaction) -> Counter[str]:
@@ -281,11 +281,12 @@ class _Deletion:
         for end_user_id in await end_users.lock_page(tx, self.result.organization_id, self._batch):
             if not await end_users.remove_unconnected(tx, self.result.organization_id, end_user_id):
                 removals, others = await disconnect.remove_end_user(tx, self._installation, self._actor, end_user_id)
-                await self._leave_to_worker(tx, [*(pending for _, pending in removals), *others])
+                kept = (pending for _, queued in removals for pending in queued)
+                await self._leave_to_worker(tx, [*kept, *others])
                 deleted[schema.connections.name] += len(removals)
             deleted[schema.end_users.name] += 1
         return deleted
 
-    async def _leave_to_worker(self, tx: Transaction, queued: Iterable[PendingRevocation | None]) -> None:
+    async def _leave_to_worker(self, tx: Transaction, queued: Iterable[PendingRevocation]) -> None:
         for pending in queued:
             await pending_revocations.leave_to_worker(tx, pending, self._installation.clock())

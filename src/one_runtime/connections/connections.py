@@ -30,6 +30,7 @@ from one_runtime.db.schema import connections
 from one_runtime.db.schema import credentials as credentials_table
 from one_runtime.encryption.vault import SealBroken, Vault
 from one_runtime.errors import Conflict, NotFound, error_note
+from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
 
@@ -37,6 +38,8 @@ STATUSES: Final = ("active", "needs_reauth")
 ADD: Final = "add"
 """Answer of an end user who adds an account, and replaces no connection."""
 _MAX_LISTED: Final = 20
+
+log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +286,7 @@ async def create_or_replace(
     existing = _connection_to_replace(new, present)
     if existing is None:
         return await _create(tx, vault, actor, new, now), True
-    old_tokens = await _lock_old_tokens(tx, vault, existing, new)
+    old_tokens = await _lock_old_tokens(tx, vault, existing)
     connection = await _replace(tx, vault, actor, existing, new, now)
     if old_tokens is not None:
         pending = await pending_revocations.queue_revocation(tx, vault, catalogs, old_tokens, "account_replaced", now)
@@ -414,20 +417,14 @@ async def _replace(
     return reconnected
 
 
-async def _lock_old_tokens(
-    tx: Transaction, vault: Vault, present: Connection, new: NewConnection
-) -> RevocableTokens | None:
-    """Lock the present connection's credentials.
-
-    If the account or the auth type changes, return the old tokens for their revocation. Otherwise, return None.
-    """
-    same_account = present.account_id is None or new.account.id in {None, present.account_id}
-    if same_account and present.auth_type == new.auth_type:
-        await credentials.lock(tx, present.key)
-        return None
+async def _lock_old_tokens(tx: Transaction, vault: Vault, present: Connection) -> RevocableTokens | None:
+    """Lock the present connection's credentials, and return the old tokens for their revocation."""
     try:
-        return revocable_tokens(present, await credentials.load(tx, vault, present.key, lock=True))
-    except (NotFound, SealBroken):
+        return revocable_tokens(*await get_with_credential(tx, vault, present.key, lock=True))
+    except NotFound:
+        return None
+    except SealBroken:
+        log.warning("replaced_tokens_unreadable", connection_id=present.id)
         return None
 
 
@@ -443,6 +440,7 @@ def revocable_tokens(connection: Connection, stored: StoredCredential) -> Revoca
         stored.secrets,
         connection.account_id,
         connection.id,
+        connection.expires_at,
     )
 
 

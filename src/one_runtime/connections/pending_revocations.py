@@ -1,30 +1,36 @@
 """Store tokens that One Runtime has to revoke at the provider (promise P9 of docs/security.md).
 
 A row with such tokens is a pending revocation. If the provider is unavailable, the worker repeats the revocation for a
-day. Only `queue_revocation` and `queue_revocations` create pending revocations. These functions decide if One Runtime
-may revoke the tokens.
+day. Only `queue_revocation` and `queue_revocations` create pending revocations. These functions decide when One Runtime
+revokes the tokens: now, or at the end of a connection that possibly uses the same grant. Until then, the tokens are
+kept with this connection (`kept_with`), and the worker does not see them.
 """
 
+import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Select, bindparam, delete, insert, select, update
+from sqlalchemy import Select, Text, bindparam, cast, delete, exists, func, insert, select, update
 
 from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
-from one_runtime.connections.credentials import INVALIDATED_AUDIENCE, TokenMetadata
-from one_runtime.db.engine import Row, Transaction
+from one_runtime.connections.credentials import INVALIDATED_AUDIENCE, ConnectionKey, TokenMetadata
+from one_runtime.connections.credentials import load as load_credential
+from one_runtime.db.engine import Database, Row, Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import connections, credentials, revocations
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed, Vault
-from one_runtime.jobs.queue import Queue, wake_on_commit
+from one_runtime.errors import NotFound
+from one_runtime.jobs.queue import BATCH, Queue, wake_on_commit
+from one_runtime.telemetry.logger import Logger
 
 RevocationCause: TypeAlias = Literal[
     "disconnected",
@@ -50,20 +56,36 @@ RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared"]]] = {
 """The rule for each cause says if One Runtime revokes the tokens. docs/decisions/0019-revocations.md gives the reasons.
 
 A grant is the end user's authorization at the provider. If One Runtime revokes a token, some providers revoke the whole
-grant. `unless_shared`: do not revoke the tokens if another connection possibly uses the same grant.
+grant. `unless_shared`: if a connection possibly uses the same grant, revoke the tokens only when this connection ends.
 """
 
 TABLE: Final = "revocations"
 RETENTION: Final = timedelta(days=1)
 LEASE: Final = timedelta(minutes=2)
 """Time for which one process reserves a row."""
+MOST_KEPT: Final = 100
+"""Maximum number of rows that are kept with one connection. A further row drops the oldest tokens.
+
+One Runtime does not revoke the oldest tokens, because the connection possibly uses the same grant. Google also accepts
+at most 100 refresh tokens of an account and an OAuth client, and ends the oldest:
+https://developers.google.com/identity/protocols/oauth2#expiration
+"""
+MOST_AT_ONCE: Final = 15
+"""Maximum number of kept rows that a request to disconnect a connection revokes itself. The worker revokes the rest."""
+NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+"""`due_at` of kept rows. The previous version of One Runtime does not know `kept_with`, but leaves these rows alone."""
+
+log = Logger()
 
 _VERSION: Final = 1  # constant, because the encrypted tokens of a row never change
 
 
 @dataclass(frozen=True, slots=True)
 class RevocableTokens:
-    """Tokens to revoke, with their account. `connection_id`: None if the tokens never belonged to a connection."""
+    """Tokens to revoke, with their account.
+
+    `connection_id`: None if the tokens never belonged to a connection. `expires_at`: the expiry of the access token.
+    """
 
     organization_id: str
     end_user_id: str
@@ -74,6 +96,7 @@ class RevocableTokens:
     secrets: Mapping[str, str] = field(repr=False)
     account_id: str | None = None
     connection_id: str | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +118,18 @@ class PendingRevocation:
     audience: str | None = None
 
 
-class _AccountId(NamedTuple):
+class _ConnectionId(NamedTuple):
+    id: str
+
+
+class _UsedAccount(NamedTuple):
     account_id: str
+    id: str
+
+
+class _KeptRow(NamedTuple):
+    kept_with: str
+    connection_id: str | None
 
 
 _INSERT = insert(revocations)
@@ -125,7 +158,33 @@ def _at_integration(organization_id: object, slug: object, auth_type: object) ->
 _AT_INTEGRATION = _at_integration(bindparam("organization"), bindparam("slug"), bindparam("auth_type"))
 _OF_ACCOUNT = _AT_INTEGRATION.where(connections.c.account_id == bindparam("account")).limit(1)
 _OF_END_USER = _AT_INTEGRATION.where(connections.c.end_user_id == bindparam("end_user")).limit(1)
+_ITSELF = connections.c.id == bindparam("connection")
+_ITSELF_OF_ACCOUNT, _ITSELF_OF_END_USER = _OF_ACCOUNT.where(_ITSELF), _OF_END_USER.where(_ITSELF)
 _KINDS: Final = ("refresh_token", "access_token", "client_id", "client_secret")
+
+_KEPT_WITH = revocations.c.kept_with == bindparam("connection")
+_DUE: Final[Mapping[str, object]] = {
+    "kept_with": None,
+    "account_id": None,
+    "due_at": bindparam("due"),
+    "give_up_at": bindparam("expiry"),
+}
+_RELEASE_KEPT = update(revocations).values(**_DUE).where(_KEPT_WITH)
+_RELEASE_RETURNING = _RELEASE_KEPT.returning(*revocations.c)
+_SAME_ACCOUNT = revocations.c.account_id.is_not_distinct_from(bindparam("account"))
+_RELEASE_ACCOUNT = _RELEASE_KEPT.where(_SAME_ACCOUNT)
+_MOVE_ACCOUNT = update(revocations).where(_KEPT_WITH, _SAME_ACCOUNT).values(kept_with=bindparam("successor"))
+_EXCESS = select(revocations.c.id).where(_KEPT_WITH).order_by(revocations.c.id.desc()).offset(bindparam("most"))
+_DROP_EXCESS = delete(revocations).where(revocations.c.id.in_(_EXCESS.limit(BATCH)))
+_KEPT = (
+    select(revocations.c.kept_with, connections.c.id.label("connection_id"))
+    .join_from(revocations, connections, connections.c.id == revocations.c.kept_with, isouter=True)
+    .where(revocations.c.kept_with > bindparam("after"))
+    .order_by(revocations.c.kept_with)
+    .limit(BATCH)
+)
+_RELEASE_ORPHANED = _RELEASE_KEPT.where(~exists().where(connections.c.id == revocations.c.kept_with))
+_FIRST: Final = "00000000-0000-0000-0000-000000000000"
 
 
 def can_be_revoked(integration: Integration | None, auth_type: str) -> bool:
@@ -142,19 +201,20 @@ async def queue_revocation(
     cause: RevocationCause,
     now: datetime,
 ) -> PendingRevocation | None:
-    """Store tokens for revocation. Return None if One Runtime cannot or must not revoke the tokens.
+    """Store tokens for revocation. Return None if nothing has to be revoked now.
 
-    For the rule `unless_shared`, the caller must first delete or update the connection of the tokens. This function
-    would otherwise find this connection, regard the grant as shared, and return None.
+    For the rule `unless_shared`, the caller must first delete the connection of the tokens, or store its new tokens. If
+    a connection then possibly uses the same grant, keep the tokens with this connection, and return None. `release`
+    returns the tokens at the end of this connection.
 
     The new row is reserved for the caller. The caller either revokes the tokens after the commit, or calls
     `leave_to_worker` before the commit.
     """
     if not await _can_be_revoked(tx, catalogs, tokens):
         return None
-    if RULES[cause] == "unless_shared" and await _may_share_grant(tx, tokens):
-        return None
-    return await _store(tx, vault, tokens, now)
+    if RULES[cause] == "always":
+        return await _store(tx, vault, tokens, now)
+    return await _store_or_keep(tx, vault, tokens, await _find_sharing(tx, tokens), now)
 
 
 async def queue_revocations(
@@ -170,29 +230,39 @@ async def queue_revocations(
     No index finds the connections to an account. So one statement searches an organization for all these accounts.
     """
     revocable = [tokens for tokens in batch if await _can_be_revoked(tx, catalogs, tokens)]
-    if RULES[cause] == "unless_shared":
-        used = await _used_accounts(tx, revocable)
-        revocable = [tokens for tokens in revocable if (*_scope(tokens), tokens.account_id) not in used]
-        revocable = [t for t in revocable if t.account_id is not None or not await _may_share_grant(tx, t)]
-    return [await _store(tx, vault, tokens, now) for tokens in revocable]
+    if RULES[cause] == "always":
+        return [await _store(tx, vault, tokens, now) for tokens in revocable]
+    used, queued = await _used_accounts(tx, revocable), list[PendingRevocation]()
+    for tokens in revocable:
+        known = tokens.account_id is not None
+        sharing = used.get((*_scope(tokens), tokens.account_id or "")) if known else await _find_sharing(tx, tokens)
+        pending = await _store_or_keep(tx, vault, tokens, sharing, now)
+        queued += [pending] if pending is not None else []
+    return queued
 
 
 def _scope(tokens: RevocableTokens) -> tuple[str, str, str]:
     return tokens.organization_id, tokens.integration_slug, tokens.auth_type
 
 
-async def _used_accounts(tx: Transaction, batch: Sequence[RevocableTokens]) -> set[tuple[str, str, str, str]]:
-    """Return those accounts of the tokens that a connection uses, with the organization, integration and auth type."""
+async def _used_accounts(tx: Transaction, batch: Sequence[RevocableTokens]) -> dict[tuple[str, str, str, str], str]:
+    """Return a connection for each account of the tokens that a connection uses.
+
+    Key: the organization, integration, auth type and account.
+    """
     accounts = defaultdict[tuple[str, str, str], set[str]](set)
     for tokens in batch:
         if tokens.account_id is not None:
             accounts[_scope(tokens)].add(tokens.account_id)
-    used = set[tuple[str, str, str, str]]()
-    for (organization_id, slug, auth_type), names in accounts.items():
-        at_integration = _at_integration(organization_id, slug, auth_type)
-        account = at_integration.with_only_columns(connections.c.account_id, maintain_column_froms=True).distinct()
-        rows = await tx.all(account.where(connections.c.account_id.in_(sorted(names))), _AccountId)
-        used |= {(organization_id, slug, auth_type, row.account_id) for row in rows}
+    used = dict[tuple[str, str, str, str], str]()
+    for scope, names in accounts.items():
+        at_integration = _at_integration(*scope)
+        # PostgreSQL before version 18 has no minimum of UUIDs.
+        columns = (connections.c.account_id, func.min(cast(connections.c.id, Text)).label("id"))
+        account = at_integration.with_only_columns(*columns, maintain_column_froms=True)
+        account = account.where(connections.c.account_id.in_(sorted(names))).group_by(connections.c.account_id)
+        rows = await tx.all(account, _UsedAccount)
+        used |= {(*scope, row.account_id): row.id for row in rows}
     return used
 
 
@@ -203,20 +273,75 @@ async def _can_be_revoked(tx: Transaction, catalogs: OrganizationCatalogs, token
     return can_be_revoked(integration, tokens.auth_type)
 
 
-async def _may_share_grant(tx: Transaction, tokens: RevocableTokens) -> bool:
-    """Return True if another connection possibly uses the same grant. An invalidated credential uses no grant.
+async def _find_sharing(tx: Transaction, tokens: RevocableTokens) -> str | None:
+    """Return the id of a connection that possibly uses the same grant. An invalidated credential uses no grant.
 
     If the account is known, search the organization's connections to the account. If the account is unknown, search the
-    end user's connections to the integration.
+    end user's connections to the integration. The connection that had the tokens comes first.
     """
-    scope = {"organization": tokens.organization_id, "slug": tokens.integration_slug, "auth_type": tokens.auth_type}
+    params = {"organization": tokens.organization_id, "slug": tokens.integration_slug, "auth_type": tokens.auth_type}
     if tokens.account_id is not None:
-        return await tx.one(_OF_ACCOUNT, **scope, account=tokens.account_id) is not None
-    return await tx.one(_OF_END_USER, **scope, end_user=tokens.end_user_id) is not None
+        itself, others = _ITSELF_OF_ACCOUNT, _OF_ACCOUNT
+        params["account"] = tokens.account_id
+    else:
+        itself, others = _ITSELF_OF_END_USER, _OF_END_USER
+        params["end_user"] = tokens.end_user_id
+    row = None
+    if tokens.connection_id is not None:
+        row = await tx.one(itself, _ConnectionId, **params, connection=tokens.connection_id)
+    row = row or await tx.one(others, _ConnectionId, **params)
+    return row.id if row is not None else None
 
 
-async def _store(tx: Transaction, vault: Vault, tokens: RevocableTokens, now: datetime) -> PendingRevocation:
-    pending = PendingRevocation(
+async def _store_or_keep(
+    tx: Transaction, vault: Vault, tokens: RevocableTokens, sharing: str | None, now: datetime
+) -> PendingRevocation | None:
+    """Queue the tokens, or keep them with the connection `sharing`. What is kept from earlier follows these tokens.
+
+    Earlier tokens are kept with the connection that had the tokens, if they belong to the same account.
+    """
+    of_account = {"connection": tokens.connection_id, "account": tokens.account_id}
+    if sharing is None:
+        if tokens.connection_id is not None and await tx.execute(_RELEASE_ACCOUNT, **of_account, **_until(now)):
+            wake_on_commit(tx, revocations)
+        return await _store(tx, vault, tokens, now)
+    if tokens.connection_id not in {None, sharing}:
+        await tx.execute(_MOVE_ACCOUNT, **of_account, successor=sharing)
+    await _keep(tx, vault, tokens, sharing, now)
+    return None
+
+
+def _until(now: datetime, reserved: timedelta = timedelta()) -> dict[str, datetime]:
+    """Return the times of a released row. `reserved`: time for which the caller reserves the row."""
+    return {"due": now + reserved, "expiry": now + RETENTION}
+
+
+async def _keep(tx: Transaction, vault: Vault, tokens: RevocableTokens, connection_id: str, now: datetime) -> None:
+    """Keep tokens with a connection. Omit the tokens that this connection uses itself.
+
+    An access token without a refresh token is deleted at its expiry, because there is nothing left to revoke.
+    """
+    if tokens.metadata.audience == INVALIDATED_AUDIENCE:  # no host may receive the tokens any more
+        return
+    secrets = dict(tokens.secrets)
+    with suppress(NotFound, SealBroken):
+        used = (await load_credential(tx, vault, ConnectionKey(tokens.organization_id, connection_id))).secrets
+        if secrets.get("refresh_token") == used.get("refresh_token"):
+            if secrets["access_token"] == used.get("access_token"):
+                return
+            secrets.pop("refresh_token", None)
+    until = NEVER if "refresh_token" in secrets or tokens.expires_at is None else tokens.expires_at
+    if until <= now:
+        return
+    values = await _sealed_row(tx, vault, _pending(replace(tokens, secrets=secrets)))
+    kept = {"kept_with": connection_id, "account_id": tokens.account_id, "due_at": NEVER, "give_up_at": until}
+    await tx.execute(_INSERT, **values, **kept)
+    if dropped := await tx.execute(_DROP_EXCESS, connection=connection_id, most=MOST_KEPT):
+        log.warning("kept_tokens_dropped", connection_id=connection_id, rows=dropped)
+
+
+def _pending(tokens: RevocableTokens) -> PendingRevocation:
+    return PendingRevocation(
         id=new_id(),
         organization_id=tokens.organization_id,
         connection_id=tokens.connection_id,
@@ -227,13 +352,63 @@ async def _store(tx: Transaction, vault: Vault, tokens: RevocableTokens, now: da
         attempts=1,
         audience=tokens.metadata.audience,
     )
+
+
+async def _sealed_row(tx: Transaction, vault: Vault, pending: PendingRevocation) -> dict[str, object]:
     values = asdict(pending)
     plaintext = json.dumps(values.pop("tokens")).encode()
     context = SealContext(TABLE, pending.id, _VERSION)
     sealed = await key_ring.seal(tx, vault, pending.organization_id, plaintext, context)
-    values |= {"sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION}
-    await tx.execute(_INSERT, due_at=now + LEASE, give_up_at=now + RETENTION, **values)
+    return {**values, "sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION}
+
+
+async def _store(tx: Transaction, vault: Vault, tokens: RevocableTokens, now: datetime) -> PendingRevocation:
+    pending = _pending(tokens)
+    values = await _sealed_row(tx, vault, pending)
+    await tx.execute(_INSERT, due_at=now + LEASE, give_up_at=now + RETENTION, kept_with=None, account_id=None, **values)
     return pending
+
+
+async def release(tx: Transaction, vault: Vault, connection_id: str, now: datetime) -> list[PendingRevocation]:
+    """End the keeping of all tokens of a deleted connection, and return the newest, reserved for the caller.
+
+    The worker revokes the rest, and tokens whose key this process lacks.
+    """
+    rows = await tx.all(_RELEASE_RETURNING, connection=connection_id, **_until(now, LEASE))
+    released = list[PendingRevocation]()
+    for row in sorted(rows, key=lambda row: str(row.id), reverse=True):
+        try:
+            pending = _decrypt(vault, row)
+        except SealBroken:  # `claim` decides
+            await tx.execute(_RELEASE, revocation=row.id, now=now)
+            continue
+        if len(released) < MOST_AT_ONCE:
+            released.append(replace(pending, connection_id=connection_id))
+        else:
+            await leave_to_worker(tx, pending, now)
+    return released
+
+
+async def release_orphaned(database: Database, clock: Clock) -> int:
+    """Release tokens that are kept with a deleted connection, and return the number of rows.
+
+    The previous version of One Runtime deletes connections without the call of `release`. A transaction can also keep
+    tokens with a connection during the deletion of this connection.
+    """
+    after, released = _FIRST, 0
+    while True:
+        async with database.read() as tx:
+            rows = await tx.all(_KEPT, _KeptRow, after=after)
+        orphaned = sorted({row.kept_with for row in rows if row.connection_id is None})
+        if orphaned:
+            async with database.write() as tx:
+                for connection_id in orphaned:
+                    released += await tx.execute(_RELEASE_ORPHANED, connection=connection_id, **_until(clock()))
+                wake_on_commit(tx, revocations)
+        if len(rows) < BATCH:
+            return released
+        after = rows[-1].kept_with
+        await asyncio.sleep(0)
 
 
 async def leave_to_worker(tx: Transaction, pending: PendingRevocation | None, now: datetime) -> None:

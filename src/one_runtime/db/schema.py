@@ -366,10 +366,14 @@ revocations = Table(
     Column("due_at", TIME, nullable=False),
     Column("give_up_at", TIME, nullable=False),
     Column("audience", Text),  # same meaning as in the table `credentials`
+    Column("kept_with", ID),  # the connection at whose end the tokens are revoked; null: the worker revokes them
+    Column("account_id", Text),  # the account of kept tokens
     Index("ix_revocations_key_id_id", "key_id", "id"),
     Index("ix_revocations_due_at", "due_at"),
     Index("ix_revocations_oauth_client_id", "oauth_client_id"),
     Index("ix_revocations_organization_id", "organization_id"),
+    Index("ix_revocations_give_up_at", "give_up_at"),
+    partial_index("ix_revocations_kept_with", "kept_with", "id", where="kept_with IS NOT NULL"),
 )
 
 # Responses to requests with the header `Idempotency-Key`. An API key and an idempotency key identify a row.

@@ -5,7 +5,7 @@ from typing import Final
 from one_runtime.agents import upkeep as agents
 from one_runtime.catalog import disabled_integrations
 from one_runtime.connecting import account_selection, organization_deletion, recheck, redirect_mode, sessions
-from one_runtime.connections import measurement
+from one_runtime.connections import measurement, pending_revocations
 from one_runtime.context import Installation
 from one_runtime.db.schema import revocations
 from one_runtime.encryption import key_ring
@@ -30,6 +30,10 @@ async def _load_disabled(installation: Installation) -> int:
     return await installation.disabled.load(installation.database)
 
 
+async def _release_orphaned(installation: Installation) -> int:
+    return await pending_revocations.release_orphaned(installation.database, installation.clock)
+
+
 PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("refresh", 1.0, refresh_due),
     PeriodicTask("load_disabled_integrations", disabled_integrations.INTERVAL, _load_disabled),
@@ -38,6 +42,7 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("expire_unredeemed", 5.0, redirect_mode.purge_due),
     PeriodicTask("expire_authorizations", 30.0, account_selection.purge_due),
     PeriodicTask("keep_webhooks", 60.0, upkeep.run),
+    PeriodicTask("release_kept_tokens", 3600.0, _release_orphaned),
     PeriodicTask("purge_events", 3600.0, events.purge),
     PeriodicTask("purge_requests", 3600.0, request_log.purge),
     PeriodicTask("purge_sessions", 3600.0, sessions.purge),

@@ -87,7 +87,7 @@ async def store_tokens(
 
     - Without a new refresh token, the second commit stores the same tokens again.
     - With a new refresh token, the row no longer holds the old refresh token. The second commit passes the new tokens
-      to `queue_revocation`. `queue_revocation` does not revoke tokens that a connection still uses.
+      to `queue_revocation`. `queue_revocation` neither revokes nor keeps tokens that a connection still uses.
     """
     deadline, pause = max(lease.ends, time.monotonic() + installation.timing.store), installation.timing.poll
     while True:
@@ -153,7 +153,7 @@ async def _revoke_later(
 ) -> None:
     """Queue the new tokens for revocation, instead of storing the tokens in the connection."""
     stored = replace(state.stored, secrets=merge_tokens(state.stored.secrets, tokens))
-    unused = connections.revocable_tokens(state.connection, stored)
+    unused = replace(connections.revocable_tokens(state.connection, stored), expires_at=tokens.expires_at)
     vault, catalogs, now = installation.vault.for_issued_tokens(), installation.catalogs, installation.clock()
     await leave_to_worker(tx, await queue_revocation(tx, vault, catalogs, unused, cause, now), now)
 
