@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,6 +70,19 @@ class Server:
         """Kill the server process. Its child processes end soon. `restart` fails until they have ended."""
         self.process.kill()
         self.process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all processes of the server without their end, like a machine that has disappeared from the network."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
+        processes = [self.process.pid, *map(int, children.split())]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
 
     def restart(self) -> "Server":
         """Start a stopped server again, with the same data and port."""

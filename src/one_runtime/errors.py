@@ -174,6 +174,7 @@ class Unavailable(OneRuntimeError):
     """One Runtime cannot answer at the moment, because the database is unreachable or busy."""
 
     code, status, title = "unavailable", 503, "One Runtime is temporarily unavailable"
+    retry_after: int | None = 5
 
 
 class ConfigurationError(OneRuntimeError):

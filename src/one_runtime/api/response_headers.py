@@ -9,7 +9,7 @@ from typing import Any, Final
 from one_runtime.api.idempotency import REPLAYED
 from one_runtime.api.routing import RouteSpec
 from one_runtime.connections.credentials import ProviderUnavailable
-from one_runtime.errors import InsufficientScope, OneRuntimeError, RateLimited, Unauthenticated
+from one_runtime.errors import InsufficientScope, OneRuntimeError, RateLimited, Unauthenticated, Unavailable
 from one_runtime.tenancy.idempotency_keys import IdempotencyKeyInUse
 
 
@@ -44,7 +44,7 @@ _RELAYED: Final = (
     "One-Runtime-Upstream-Request-Id",
 )
 _CHALLENGED: Final = (Unauthenticated, InsufficientScope)
-_DELAYED: Final = (RateLimited, IdempotencyKeyInUse, ProviderUnavailable)
+_DELAYED: Final = (RateLimited, IdempotencyKeyInUse, ProviderUnavailable, Unavailable)
 
 
 def references(spec: RouteSpec, status: str) -> dict[str, Any]:

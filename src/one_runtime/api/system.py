@@ -16,6 +16,9 @@ from one_runtime.tenancy.authentication import client_address
 STOPPING: Final = "one_runtime_stopping"
 """Key of the ASGI state that a stopping server sets to True."""
 
+READY_WITHIN: Final = 2.0
+"""Seconds in which the database must answer `/readyz`. Load balancers wait only a few seconds for an answer."""
+
 router = Routes("System")
 
 
@@ -35,15 +38,19 @@ async def healthz() -> Health:
 async def readyz(request: Request, installation: Installed) -> Health:
     """Report that the process can serve requests.
 
-    The response is 503 if the database does not answer, or if the last write failed because the disk is full or the
-    database is read-only. The response is also 503 while the server stops (`ONE_RUNTIME_DRAIN_SECONDS`), and while the
-    server lacks the active encryption key (`key_not_in_ring`).
+    The response is 503 if the database does not answer within two seconds, or if the last write failed because the disk
+    is full or the database is read-only. The response is also 503 while the server stops
+    (`ONE_RUNTIME_DRAIN_SECONDS`), and while the server lacks the active encryption key (`key_not_in_ring`).
     """
     if getattr(request.state, STOPPING, False):
         raise Unavailable("This server is stopping. Send requests to another server.")
-    await installation.database.ping()
-    async with installation.database.read() as tx:
-        await key_ring.require_active_key(tx, installation.vault)
+    try:
+        async with asyncio.timeout(READY_WITHIN):
+            await installation.database.ping()
+            async with installation.database.read() as tx:
+                await key_ring.require_active_key(tx, installation.vault)
+    except TimeoutError as error:
+        raise Unavailable(f"The database does not answer within {READY_WITHIN:g} seconds.") from error
     return Health()
 
 

@@ -40,6 +40,7 @@ class Busy(Unavailable):
     """Another transaction has locked the database, or no connection became free in time."""
 
     code = "database_busy"
+    retry_after: int | None = 1
 
 
 class DiskFull(Unavailable):
@@ -187,7 +188,7 @@ class Database(ABC):
         """Run one transaction: commit at the end, roll back on any error.
 
         `use_reserve`: True for data that One Runtime cannot get again, such as new tokens. If the disk is full, this
-        transaction can use the space of SQLite's `DiskReserve`.
+        transaction can use the space of SQLite's `DiskReserve`. If PostgreSQL is away, this transaction waits for it.
 
         Raises: Busy, DiskFull, Unavailable.
         """

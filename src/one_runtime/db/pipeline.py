@@ -6,20 +6,25 @@ next batch. With sixteen concurrent callers, batches double the number of reads 
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
-Connection: TypeAlias = psycopg.AsyncConnection[Any]
+from one_runtime.db.watched_pool import Connection, WatchedPool
+
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 _CONCURRENT_BATCHES: Final = 3
 """Maximum number of batches that run at the same time. A slow read delays only its own batch."""
 
 _BATCH_SIZE: Final = 64
+
+_REPEATED_WITHIN: Final = 5.0
+"""Seconds. If a batch loses its connection later, its callers have waited long enough, so it does not run again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,13 +45,14 @@ class _Read:
 class ReadPipeline:
     """Runs reads in batches."""
 
-    def __init__(self, pool: "AsyncConnectionPool[Connection]") -> None:
-        self._pool = pool
+    def __init__(self, connections: WatchedPool) -> None:
+        self._connections = connections
         self._waiting: list[_Read] = []
         self._lanes: set[asyncio.Task[None]] = set()
 
     async def run(self, text: str, values: Mapping[str, object]) -> Rows:
-        """Run a statement in a batch and return its rows. Raises: psycopg.Error, PoolTimeout."""
+        """Run a statement in a batch and return its rows. Raises: Busy, psycopg.Error, PoolTimeout."""
+        self._connections.enqueue()
         read = _Read(text, values, asyncio.get_running_loop().create_future())
         self._waiting.append(read)
         if len(self._lanes) < _CONCURRENT_BATCHES:
@@ -61,9 +67,13 @@ class ReadPipeline:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
         # Some tasks were cancelled before their first step. The reads of these tasks are still in `_waiting`.
-        for read in self._waiting:
-            read.fail(_closed())
-        self._waiting = []
+        self._fail_waiting(_closed())
+
+    def _fail_waiting(self, error: BaseException) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._connections.forget(len(waiting))
+        for read in waiting:
+            read.fail(error)
 
     async def _drain(self) -> None:
         try:
@@ -84,31 +94,43 @@ class ReadPipeline:
             for read in batch:
                 read.fail(_closed())
             raise
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:  # includes PoolTimeout
             for read in batch:
                 read.fail(error)
+            if isinstance(error, PoolTimeout):  # the other reads have waited for the same connections
+                self._fail_waiting(error)
 
     async def _run_with_retry(self, batch: list[_Read]) -> None:
         """Run a batch. After an OperationalError, replace lost connections, and run the batch once more.
 
-        For example, a restart of PostgreSQL causes this error.
+        For example, a restart of PostgreSQL causes this error. The callers never wait twice for a connection.
         """
+        begun = time.monotonic()
         try:
-            await self._run_batch(batch)
+            await self._run_batch(batch, len(batch))
+        except PoolTimeout:
+            raise
         except psycopg.OperationalError:
-            await self._pool.check()
-            await self._run_batch(batch)
+            if time.monotonic() > begun + _REPEATED_WITHIN:
+                raise
+            await self._connections.pool.check()
+            self._connections.enqueue(essential=True)
+            await self._run_batch(batch, 1)
 
-    async def _run_batch(self, batch: list[_Read]) -> None:
-        if len(batch) > 1 and await self._run_pipelined(batch):
-            return
-        async with self._pool.connection() as connection:
+    async def _run_batch(self, batch: list[_Read], waiting: int) -> None:
+        """Run a batch. `waiting`: number of operations that the pool counts as waiting for the first connection."""
+        if len(batch) > 1:
+            if await self._run_pipelined(batch, waiting):
+                return
+            waiting = 1
+            self._connections.enqueue(essential=True)
+        async with self._connections.connection(waiting) as connection:
             for read in batch:
                 await _run_alone(connection, read)
 
-    async def _run_pipelined(self, batch: list[_Read]) -> bool:
+    async def _run_pipelined(self, batch: list[_Read], waiting: int) -> bool:
         """Run all reads in one pipeline. Return False if a read failed. The caller then runs the reads one by one."""
-        async with self._pool.connection() as connection:
+        async with self._connections.connection(waiting) as connection:
             try:
                 await _run_in_pipeline(connection, batch)
             except psycopg.Error:

@@ -15,7 +15,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.engine import (
     UNKNOWN_CLUSTER,
-    Busy,
     Database,
     DiskFull,
     Transaction,
@@ -24,6 +23,7 @@ from one_runtime.db.engine import (
 )
 from one_runtime.db.pipeline import ReadPipeline
 from one_runtime.db.pooler import PATIENCE, connection_options
+from one_runtime.db.watched_pool import WatchedPool, no_connection
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
 from one_runtime.telemetry.logger import Logger
@@ -137,7 +137,8 @@ class PostgresDatabase(Database):
             reconnect_timeout=_RECONNECT,
             configure=_configure,
         )
-        self._pipeline = ReadPipeline(self._pool)
+        self._connections = WatchedPool(self._pool)
+        self._pipeline = ReadPipeline(self._connections)
         self._reader = _PostgresReader(self._pipeline)
 
     async def open(self) -> None:
@@ -152,12 +153,13 @@ class PostgresDatabase(Database):
 
     async def close(self) -> None:
         await self._pipeline.close()
-        await self._pool.close()
+        await self._connections.close()
 
     async def location(self, *, create: bool = False) -> str:  # noqa: ARG002 - for SQLite
         # A failover keeps the identifier of the cluster and the OID of the database. A dump contains neither.
+        self._connections.enqueue()
         try:
-            async with self._pool.connection() as connection:
+            async with self._connections.connection() as connection:
                 (database,) = await _fetch_row(connection, _DATABASE_OID)
                 try:
                     (cluster,) = await _fetch_row(connection, _CLUSTER_ID)
@@ -177,18 +179,20 @@ class PostgresDatabase(Database):
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Transaction]:
+        self._connections.enqueue()
         try:
-            async with self._pool.connection() as connection, connection.transaction():
+            async with self._connections.connection() as connection, connection.transaction():
                 await connection.execute(_SNAPSHOT)
                 yield _PostgresTransaction(connection)
         except _UNAVAILABLE as error:
             raise _translate(error) from error
 
     @asynccontextmanager
-    async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:  # noqa: ARG002 - for SQLite
+    async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:
+        self._connections.enqueue(essential=use_reserve)
         with tracing.span("database transaction"):
             try:
-                async with self._pool.connection() as connection, _closed_if_read_only(connection):
+                async with self._connections.connection() as connection, _closed_if_read_only(connection):
                     transaction = _PostgresTransaction(connection)
                     token = transaction_open.set(True)
                     try:
@@ -225,7 +229,7 @@ async def _fetch_row(connection: psycopg.AsyncConnection[Any], query: LiteralStr
 
 def _translate(error: Exception) -> Unavailable:
     if isinstance(error, PoolTimeout):
-        return Busy("No connection to the database became free in time. Try again.")
+        return no_connection()
     # Log only the name of the error's class, because the driver's message could contain a value of the statement.
     log.warning("database_unavailable", reason=type(error).__name__)
     if isinstance(error, psycopg.errors.DiskFull):

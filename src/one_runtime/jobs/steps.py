@@ -9,8 +9,8 @@ from one_runtime.errors import Unavailable
 
 T = TypeVar("T")
 
-_PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
-"""Seconds between attempts while the database is busy or unreachable."""
+_PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+"""Seconds between attempts while the database is busy or unreachable. Together, they outlast a usual failover."""
 
 _LONGEST_PAUSE: Final = 1.0
 
