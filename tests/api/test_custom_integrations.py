@@ -192,6 +192,86 @@ async def test_error_in_an_entry_names_its_line(
     assert errors[0]["message"] in refused.json()["detail"]
 
 
+MISTAKEN: Final = """
+slug: x-other
+name: Billing
+description: Accounting for tests
+category: Accounting
+aliases: [billing]
+website: https://www.example.com
+docs: https://www.example.com
+logo: <svg/>
+auth:
+  - type: api_key
+    label: Key
+    fields:
+      - name: api_key
+        label: API key
+        where: In Billing, open Settings
+    params:
+      - name: region
+        label: Region
+        help: Your region
+        pattern: "[a-z]{2}"
+    base_url: https://api.example.com/
+    send:
+      basic: {username: "{api_key}", password: "{user}"}
+      headers: {Authorization: "{token}"}
+    check:
+      method: GET
+      form: {a: b}
+    check_missing: There is no check.
+    verified: {how: documentation}
+  - type: api_key
+    colour: red
+    fields: []
+    base_url: https://api.example.com
+    verified: {how: unverified}
+"""
+
+
+async def test_all_errors_of_a_definition_are_reported_at_once(client: Client) -> None:
+    refused = await send(client, "PUT", f"{PATH}/{SLUG}", MISTAKEN)
+    assert refused.status_code == 422, refused.text
+    messages = [error["message"] for error in refused.json()["errors"]]
+    for part in (
+        "slug must be x-billing",
+        "list each alias once",
+        "must contain each auth type only once",
+        "logo is not valid",
+        "description must be one sentence",
+        "colour is not a key",
+        "either basic or an Authorization header",
+        "exactly one of url and path",
+        "a GET request cannot have a body",
+        "date with every other value of how",
+        "{token} is used, so it must be declared",
+        "{user} is used, so it must be declared",
+        "region is declared but not used",
+        "either check or check_missing",
+        "api_key.where must be a sentence",
+        "api_key: a pattern is required",
+        "region.help must be a sentence",
+        "base_url must not end in a slash",
+        "expect.json requires a condition",
+    ):
+        assert len([message for message in messages if part in message]) == 1, (part, messages)
+    assert len(messages) == 19
+
+
+@pytest.mark.parametrize(
+    "auth", ["api_key", "[api_key]", "[[]]", "[{}]", "{type: api_key}", "[{type: [a]}]", "null", "[]"]
+)
+async def test_definition_with_a_wrong_shape_is_refused_with_all_its_other_errors(client: Client, auth: str) -> None:
+    text = f"{ENTRY.partition('auth:')[0].replace('Accounting', 'Money')}auth: {auth}\n"
+    refused = await send(client, "PUT", f"{PATH}/{SLUG}", text)
+    assert refused.status_code == 422, refused.text
+    messages = [error["message"] for error in refused.json()["errors"]]
+    assert [len([message for message in messages if part in message]) > 0 for part in ("category", "auth")] == [
+        True
+    ] * 2
+
+
 async def test_detail_of_several_errors_consists_of_whole_sentences(client: Client) -> None:
     refused = (await send(client, "POST", PATH, ENTRY.replace("description:", "descriptions:"))).json()
     first, *others = refused["errors"]

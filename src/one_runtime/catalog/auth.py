@@ -73,13 +73,13 @@ class AuthBase(EntryPart):
             return {**data, "label": cls.default_label}
         return data
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         for quirk in self.quirks:
             if quirk != SELF_HOSTED and re.sub(r"[\W_]", "", quirk).lower() == "selfhosted":
-                raise ValueError(f"quirks: write {SELF_HOSTED} instead of {quirk!r}; only this spelling has an effect")
-        _check_names(self)
-        _check_hosts(self)
-        _check_verification(self)
+                yield f"quirks: write {SELF_HOSTED} instead of {quirk!r}; only this spelling has an effect"
+        yield from _check_names(self)
+        yield from _check_hosts(self)
+        yield from _check_verification(self)
 
     def predefined_names(self) -> frozenset[str]:
         """Return the names that a template (a text with `{name}`) may use without a declaration in the entry."""
@@ -196,10 +196,10 @@ class ApiKeyAuth(AuthBase):
     type: Literal["api_key"]
     default_label: ClassVar[str] = "API key"
 
-    def _require_consistency(self) -> None:
-        super()._require_consistency()
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from super()._inconsistencies()
         if not self.fields:
-            raise ValueError("fields: api_key requires at least one field")
+            yield "fields: api_key requires at least one field"
 
 
 class BasicAuth(AuthBase):
@@ -212,10 +212,10 @@ class BasicAuth(AuthBase):
         basic=HttpBasic.model_construct(username="{username}", password="{password}")
     )
 
-    def _require_consistency(self) -> None:
-        super()._require_consistency()
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from super()._inconsistencies()
         if [field.name for field in self.fields] != ["username", "password"]:
-            raise ValueError("fields: basic requires username and password, in this order")
+            yield "fields: basic requires username and password, in this order"
 
 
 class NoAuth(AuthBase):
@@ -225,10 +225,10 @@ class NoAuth(AuthBase):
     default_label: ClassVar[str] = "No account needed"
     verifies_by_connecting: ClassVar[bool] = True
 
-    def _require_consistency(self) -> None:
-        super()._require_consistency()
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from super()._inconsistencies()
         if self.fields:
-            raise ValueError("fields: must be empty for the auth type none")
+            yield "fields: must be empty for the auth type none"
 
 
 def identity_names(text: str) -> tuple[str, ...]:
@@ -239,20 +239,20 @@ def identity_names(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\{([^{}]*)\}", text)) if "{" in text else (text,)
 
 
-def _check_names(auth: AuthBase) -> None:
+def _check_names(auth: AuthBase) -> Iterator[str]:
     declared = auth.declared()
     if len(set(declared)) != len(declared):
-        raise ValueError("must declare each name only once in params, fields, derived and received")
+        yield "must declare each name only once in params, fields, derived and received"
     predefined = auth.predefined_names()
     for name in sorted(predefined & set(declared)):
-        raise ValueError(f"{name} is predefined and must not be declared")
+        yield f"{name} is predefined and must not be declared"
     used = {name for template in auth.templates() for name in names_in(template)}
     for name in sorted(used - set(declared) - predefined):
-        raise ValueError(f"{{{name}}} is used, so it must be declared in params, fields, derived or received")
+        yield f"{{{name}}} is used, so it must be declared in params, fields, derived or received"
     fields = {field.name for field in auth.fields}
     for derived in auth.derived:
         if derived.field not in fields:
-            raise ValueError(f"derived.{derived.name}.field: must be a name in fields, not {derived.field}")
+            yield f"derived.{derived.name}.field: must be a name in fields, not {derived.field}"
         used.add(derived.field)
     identity_parts = {name for text in _identity_texts(auth) for name in identity_names(text)}
     # A parameter that the end user enters must occur in a template. For a value that the provider sends, `identity` is
@@ -260,25 +260,25 @@ def _check_names(auth: AuthBase) -> None:
     stored = {name.removeprefix("params.") for name in identity_parts if name.startswith("params.")}
     used |= stored - {param.name for param in auth.params}
     for name in sorted(set(declared) - used):
-        raise ValueError(f"{name} is declared but not used: use it in a template, or remove it")
+        yield f"{name} is declared but not used: use it in a template, or remove it"
     for name in sorted(identity_parts):
-        _check_identity_name(auth, name)
+        yield from _check_identity_name(auth, name)
 
 
 def _identity_texts(auth: AuthBase) -> tuple[str, ...]:
     return (auth.identity.id, auth.identity.label or auth.identity.id) if auth.identity is not None else ()
 
 
-def _check_identity_name(auth: AuthBase, name: str) -> None:
+def _check_identity_name(auth: AuthBase, name: str) -> Iterator[str]:
     if name.startswith("params."):
         if name.removeprefix("params.") not in auth.stored_names():
-            raise ValueError(f"identity: {{{name}}} must be declared in params or received")
+            yield f"identity: {{{name}}} must be declared in params or received"
     elif not re.fullmatch(r"[A-Za-z0-9_$-]+(?:\.[A-Za-z0-9_$-]+)*", name):
-        raise ValueError(f"identity: {name!r} must be a JSON path, such as account.id")
+        yield f"identity: {name!r} must be a JSON path, such as account.id"
 
 
-def _check_hosts(auth: AuthBase) -> None:
-    """Refuse an entry if a value could send the credential to another server.
+def _check_hosts(auth: AuthBase) -> Iterator[str]:
+    """Yield a message for each value that could send the credential to another server.
 
     This check is part of promise P7 of docs/security.md.
     """
@@ -287,10 +287,10 @@ def _check_hosts(auth: AuthBase) -> None:
         names = names_in(url.authority)
         fixed = auth.has_fixed_domain(url) or (not url.host_end and _has_options(auth, names[-1]))
         for name in names:
-            _check_host_value(auth, name, has_fixed_end=fixed)
+            yield from _check_host_value(auth, name, has_fixed_end=fixed)
         for name in names_in(url.path):
             if name in optional:
-                raise ValueError(f"{name}: a field in a URL must not be optional")
+                yield f"{name}: a field in a URL must not be optional"
 
 
 def _has_options(auth: AuthBase, name: str) -> bool:
@@ -298,31 +298,34 @@ def _has_options(auth: AuthBase, name: str) -> bool:
     return guard is not None and bool(guard.options)
 
 
-def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None:
+def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> Iterator[str]:
+    if name not in {*auth.declared(), *auth.predefined_names()}:
+        return  # `_check_names` reports the name
     guard = auth.host_guard(name)
     if guard is None:
-        raise ValueError(f"{name}: a credential field must not be part of a host")
+        yield f"{name}: a credential field must not be part of a host"
+        return
     if guard.options:
         for option in guard.options:
             if not is_authority(option):
-                raise ValueError(f"{name}: the option {option!r} must be valid in a host name")
+                yield f"{name}: the option {option!r} must be valid in a host name"
         return
     if not has_fixed_end and not guard.may_end_host:
-        raise ValueError(
+        yield (
             f"{name}: the host must end in a domain of the provider, such as {{{name}}}.example.com. For other "
             f"hosts, add options to the value, or add {SELF_HOSTED} to quirks."
         )
     try:
         check_host_pattern(guard.pattern)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+        yield f"{name}: {error}"
 
 
-def _check_verification(auth: AuthBase) -> None:
+def _check_verification(auth: AuthBase) -> Iterator[str]:
     if auth.check is not None and auth.check_missing is not None:
-        raise ValueError("declare either check or check_missing, not both")
+        yield "declare either check or check_missing, not both"
     if auth.check is None and auth.check_missing is None and not auth.verifies_by_connecting:
-        raise ValueError("add a check, or add check_missing with the reason why there is no check")
+        yield "add a check, or add check_missing with the reason why there is no check"
     from_answer = any(not name.startswith("params.") for text in _identity_texts(auth) for name in identity_names(text))
     if from_answer and auth.check is None:
-        raise ValueError("identity uses the response to the check, so add a check")
+        yield "identity uses the response to the check, so add a check"

@@ -18,7 +18,7 @@ from one_runtime.catalog.lint import placed_complaints
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, monogram
 from one_runtime.catalog.model import CUSTOM, CustomIntegration, Integration, dump, is_custom
 from one_runtime.catalog.openapi import ImportedEntry, entry_from, is_openapi
-from one_runtime.catalog.source import Complaint, EntrySource, SourceError, Syntax
+from one_runtime.catalog.source import MAX_COMPLAINTS, Complaint, EntrySource, SourceError, Syntax
 from one_runtime.catalog.yaml_loader import EntryDumper
 
 MAX_BYTES: Final = 64 * 1024
@@ -31,7 +31,6 @@ FORMATS: Final = (
     "own line, such as slug: x-acme), or send an OpenAPI document. The page /docs describes both at "
     "POST /v1/custom-integrations, with an example"
 )
-_MOST_COMPLAINTS: Final = 20
 _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
 
@@ -88,20 +87,25 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
     if is_openapi(source.data):
         return _from_openapi(source, slug, allow_http=allow_http)
     data = dict(source.data)
-    if "logo" in data and not isinstance(data["logo"], str):
-        source.refuse(("logo",), "must be a text: an SVG, or a data URI with an SVG")
-    logo = data.pop("logo", None)
+    complaints = list[Complaint]()
+    logo = None
+    try:
+        logo = _own_logo(data.pop("logo", None))
+    except UnsafeLogo as error:
+        complaints.append(source.complaint(("logo",), f"is not valid: {error}"))
     if slug is not None and not is_custom(slug):
         # With this placeholder, the errors of the entry are reported first. The HTTP API refuses the path's slug later.
         data.setdefault("slug", f"{CUSTOM}none")
     elif slug is not None and data.setdefault("slug", slug) != slug:
-        source.refuse(("slug",), f"must be {slug}, as in the URL of the request")
-    integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)
-    _require_valid(source, integration)
+        complaints.append(source.complaint(("slug",), f"must be {slug}, as in the URL of the request"))
     try:
-        return CustomEntry(integration, _logo(integration, logo))
-    except UnsafeLogo as error:
-        source.refuse(("logo",), f"is not valid: {error}")
+        integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)
+        _require_valid(source, integration)
+    except SourceError as error:
+        raise SourceError([*complaints, *error.complaints][:MAX_COMPLAINTS]) from error
+    if complaints:
+        raise SourceError(complaints)
+    return CustomEntry(integration, logo or monogram(integration.slug, integration.name))
 
 
 def load_custom_file(path: Path, *, allow_http: bool = False) -> CustomEntry:
@@ -141,11 +145,12 @@ def _from_openapi(source: EntrySource, slug: str | None, *, allow_http: bool) ->
     except SourceError as error:
         raise SourceError(_locate_in_document(source, imported, complaint) for complaint in error.complaints) from error
     warnings = imported.warnings
+    logo = None
     try:
-        logo = _logo(integration, imported.logo)
+        logo = _own_logo(imported.logo)
     except UnsafeLogo as error:
-        logo = _logo(integration, None)
         warnings = [*warnings, f"x-logo is ignored: {error}."]
+    logo = logo or monogram(integration.slug, integration.name)
     operations = ",".join(operation.model_dump_json(exclude_defaults=True) for operation in imported.operations)
     return CustomEntry(integration, logo, tuple(warnings), f"[{operations}]" if operations else "")
 
@@ -169,15 +174,17 @@ def _require_valid(source: EntrySource, integration: CustomIntegration) -> None:
         raise SourceError([Complaint(None, (), message)]) from error
     if size > MAX_BYTES:
         raise SourceError([Complaint(None, (), f"must be at most {MAX_BYTES // 1024} kB as JSON")])
-    errors = list(islice(placed_complaints(integration), _MOST_COMPLAINTS))
+    errors = list(islice(placed_complaints(integration), MAX_COMPLAINTS))
     if errors:
         raise SourceError(Complaint(source.line(place), place, message) for place, message in errors)
 
 
-def _logo(integration: CustomIntegration, logo: str | None) -> str:
-    """Return the sanitized logo. If `logo` is None, return a monogram. Raises: UnsafeLogo."""
+def _own_logo(logo: object) -> str | None:
+    """Return the sanitized logo of a definition, or None if the definition has no logo. Raises: UnsafeLogo."""
     if logo is None:
-        return monogram(integration.slug, integration.name)
+        return None
+    if not isinstance(logo, str):
+        raise UnsafeLogo("send a text: an SVG, or a data URI with an SVG")
     if logo.lstrip().startswith("<"):
         return clean_svg(logo.strip())
     match = _SVG_URI.fullmatch(logo.strip())

@@ -6,7 +6,7 @@ provider. The linter sends no request. `one-runtime catalog check` prints one li
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, get_args
 
 from one_runtime.catalog import examples
@@ -48,15 +48,26 @@ def complaints(entry: Integration) -> Iterator[str]:
 
 def placed_complaints(entry: Integration) -> Iterator[tuple[Place, str]]:
     """Yield the place and the message of each error of an entry."""
-    words = [entry.name.casefold(), entry.slug, *entry.aliases]
-    if len(set(words)) != len(words) - (entry.name.casefold() == entry.slug):
-        yield ("aliases",), "list each alias once, and omit each alias that equals the name or the slug"
+    yield from check_aliases(entry.name, entry.slug, entry.aliases)
     for index, auth in enumerate(entry.auth):
-        try:
-            yield from ((("auth", index), complaint) for complaint in _check_auth(auth))
-        except (InvalidInput, ValueError) as error:
-            reason = getattr(error, "errors", None) or error
-            yield ("auth", index), f"each example, default and placeholder must match its pattern: {reason}"
+        yield from ((("auth", index), complaint) for complaint in check_auth(auth))
+
+
+def check_aliases(name: str, slug: str, aliases: Sequence[str]) -> Iterator[tuple[Place, str]]:
+    """Yield the place and the message of an error in the search words of an entry."""
+    words = [name.casefold(), slug, *aliases]
+    if len(set(words)) != len(words) - (name.casefold() == slug):
+        yield ("aliases",), "list each alias once, and omit each alias that equals the name or the slug"
+
+
+def check_auth(auth: AuthBase) -> Iterator[str]:
+    """Yield the message of each error of an auth type that breaks no rule of its parts."""
+    yield from check_wording(auth)
+    try:
+        yield from _check_with_examples(auth)
+    except (InvalidInput, ValueError) as error:
+        reason = getattr(error, "errors", None) or error
+        yield f"each example, default and placeholder must match its pattern: {reason}"
 
 
 def example_values(auth: AuthBase) -> ConnectionValues:
@@ -91,11 +102,28 @@ def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
     return answer
 
 
-def _check_auth(auth: AuthBase) -> Iterator[str]:
+def check_wording(auth: AuthBase) -> Iterator[str]:
+    """Yield the message of each error that needs no example values. The auth type may break rules of its parts."""
     for field in auth.fields:
         yield from _check_field(field)
+    for part in auth.params:
+        if part.help is not None and not part.help.endswith("."):
+            yield f"{part.name}.help: must be a sentence that ends in a full stop"
+    if auth.base_url.endswith("/"):
+        yield "base_url must not end in a slash, because every path begins with a slash"
+    for name in sorted(_RESERVED_HEADERS & {name.lower() for name in (*auth.send.headers, *auth.headers)}):
+        yield f"the header {name} must be omitted, because the HTTP client sets the header"
+    if auth.check is not None:
+        yield from _check_conditions(auth, auth.check)
+    if isinstance(auth, OAuth2Auth):
+        yield from _check_client(auth)
+        yield from _check_revocation(auth)
+        if not all(part.example for part in auth.received):
+            yield "received: each value requires an example from the provider's documentation"
+
+
+def _check_with_examples(auth: AuthBase) -> Iterator[str]:
     if isinstance(auth, OAuth2Auth) and not all(part.example for part in auth.received):
-        yield "received: each value requires an example from the provider's documentation"
         return
     values = example_values(auth)
     yield from _check_hosts(auth, values)
@@ -120,8 +148,6 @@ def _check_field(field: CredentialField) -> Iterator[str]:
 
 def _check_hosts(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
     for part in auth.params:
-        if part.help is not None and not part.help.endswith("."):
-            yield f"{part.name}.help: must be a sentence that ends in a full stop"
         if not part.options and any(part.name in names_in(url.authority) for url in auth.urls()):
             yield from _check_host(auth, part, values)
 
@@ -150,10 +176,6 @@ def _check_injection(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
     injection = inject(auth, values)
     if not _URL.fullmatch(injection.base_url):
         yield f"base_url must be an https URL with a host such as api.example.com, but resolves to {injection.base_url}"
-    if auth.base_url.endswith("/"):
-        yield "base_url must not end in a slash, because every path begins with a slash"
-    for name in sorted(_RESERVED_HEADERS & {name.lower() for name in (*auth.send.headers, *auth.headers)}):
-        yield f"the header {name} must be omitted, because the HTTP client sets the header"
     if any("{" in value or "\n" in value for _, value in injection.headers):
         yield "a header contains a line break, or a {name} without a value"
 
@@ -162,6 +184,10 @@ def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValue
     request = build_check(auth, values)
     if not _URL.fullmatch(request.url.partition("?")[0]) or "{" in request.url:
         yield f"check: the URL must be https, without an unfilled {{name}}, but resolves to {request.url}"
+    yield from _check_outages(auth, check, values)
+
+
+def _check_conditions(auth: AuthBase, check: RequestTemplate) -> Iterator[str]:
     if not auth.verifies_by_connecting and not check.expect.json_body and 204 not in check.expect.status:
         yield "check: expect.json requires a condition, because a login page also has the status 200"
     if [(rule.path, rule.type) for rule in check.expect.json_body] == [("$", "object")]:
@@ -169,6 +195,9 @@ def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValue
             "check: expect.json accepts any object; require a key that only a successful response has, or the absence "
             "of an error"
         )
+
+
+def _check_outages(auth: AuthBase, check: RequestTemplate, values: ConnectionValues) -> Iterator[str]:
     for status in _OUTAGES:
         for body in (*_MEANINGLESS_BODIES, b"{}", b"[]"):
             if read_check(auth, status, (), body, values).outcome != "unclear":
@@ -195,15 +224,17 @@ def _check_oauth2(auth: OAuth2Auth, values: ConnectionValues) -> Iterator[str]:
         requested = [fill(scope, known) or "" for scope in scopes.templates()]
         if len(set(requested)) != len(requested) or any(scopes.separator in scope for scope in requested):
             yield "scopes: list each scope once, without the separator"
+    for source in sorted({part.source for part in auth.received}):
+        yield from _check_foreign_hosts(auth, source)
+
+
+def _check_client(auth: OAuth2Auth) -> Iterator[str]:
     if auth.pkce == "unknown":
         yield "pkce: must not be unknown; see the provider's documentation"
     if not auth.client.where or not auth.client.where.endswith("."):
         yield "client.where: must be a sentence that says where to register an OAuth client and ends in a full stop"
     if auth.token.auth == "none":
         yield "token.auth: must not be none, because One Runtime requires OAuth clients with a secret"
-    yield from _check_revocation(auth)
-    for source in sorted({part.source for part in auth.received}):
-        yield from _check_foreign_hosts(auth, source)
 
 
 def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Define the look-up: a request with a new token. The response contains values that later requests need."""
 
+from collections.abc import Iterator
+
 from one_runtime.catalog.parts import EntryPart, JsonPath, ParamName, RequestTemplate
 
 
@@ -23,9 +25,9 @@ class LookupPages(EntryPart):
     next: JsonPath | None = None
     param: ParamName | None = None
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         if self.param is not None and self.next is None:
-            raise ValueError("param: add next, the path of the cursor in the response")
+            yield "param: add next, the path of the cursor in the response"
 
 
 class LookupRequest(RequestTemplate):
@@ -38,15 +40,13 @@ class LookupRequest(RequestTemplate):
     choices: AccountChoices | None = None
     pages: LookupPages | None = None
 
-    def _require_consistency(self) -> None:
-        super()._require_consistency()
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from super()._inconsistencies()
         if self.pages is None:
             return
         if self.choices is None:
-            raise ValueError("pages: add choices, because only a list of accounts has pages; or remove pages")
+            yield "pages: add choices, because only a list of accounts has pages; or remove pages"
         if self.method != "GET":
-            raise ValueError("pages: use the method GET, because a page is selected by its URL; or remove pages")
+            yield "pages: use the method GET, because a page is selected by its URL; or remove pages"
         if self.pages.param is not None and self.pages.param in self.query:
-            raise ValueError(
-                f"pages.param: One Runtime sets {self.pages.param}, so remove {self.pages.param} from query"
-            )
+            yield (f"pages.param: One Runtime sets {self.pages.param}, so remove {self.pages.param} from query")

@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, PrivateAttr, StringConstraints
@@ -75,11 +75,8 @@ class Integration(EntryPart):
     """Set if a GET can change something. An agent then reads only with the listed functions."""
     auth: Annotated[tuple[Auth, ...], Field(max_length=8)]
 
-    def _require_consistency(self) -> None:
-        if not self.auth:
-            raise ValueError("auth: needs at least one auth type")
-        if len(set(self.auth_types)) != len(self.auth):
-            raise ValueError("auth: must contain each auth type only once")
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from check_auth_types(self.auth_types)
 
     @property
     def id(self) -> str:
@@ -102,6 +99,14 @@ class Integration(EntryPart):
     def auth_of(self, auth_type: str) -> Auth | None:
         """Return the definition of this auth type, or None if the entry lacks the auth type."""
         return next((auth for auth in self.auth if auth.type == auth_type), None)
+
+
+def check_auth_types(auth_types: Sequence[str]) -> Iterator[str]:
+    """Yield a message if an entry has no auth type, or has an auth type twice."""
+    if not auth_types:
+        yield "auth: needs at least one auth type"
+    if len(set(auth_types)) != len(auth_types):
+        yield "auth: must contain each auth type only once"
 
 
 def is_custom(slug: str) -> bool:

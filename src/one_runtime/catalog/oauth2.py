@@ -101,18 +101,18 @@ class AuthorizationEndpointSpec(EntryPart):
     iss: Literal["required", "optional"] = "required"
     callback_signature: Literal["hmac_sha256"] | None = None
 
-    def _require_consistency(self) -> None:
-        _refuse_own("authorization.params", self.params, _AUTHORIZATION_OWN)
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from _refuse_own("authorization.params", self.params, _AUTHORIZATION_OWN)
         if self.issuer is None and "iss" in self.model_fields_set:
-            raise ValueError("authorization.iss: needs issuer, the value that iss must have")
+            yield "authorization.iss: needs issuer, the value that iss must have"
         if self.nonce_param in {*_AUTHORIZATION_OWN, self.client_id_param}:
-            raise ValueError(
+            yield (
                 f"authorization.nonce_param: {self.nonce_param} is a reserved parameter; write the name of the "
                 "provider's parameter for a random value, such as nonce"
             )
         if self.nonce_param in self.params:
             name = self.nonce_param
-            raise ValueError(f"authorization.nonce_param: One Runtime sets {name}, so remove {name} from params")
+            yield f"authorization.nonce_param: One Runtime sets {name}, so remove {name} from params"
 
 
 class TokenResponsePaths(EntryPart):
@@ -170,16 +170,12 @@ class TokenEndpointSpec(EntryPart):
     refused: TokenRefusal = TokenRefusal.model_construct()
     exchange: LongLivedTokenExchange | None = None
 
-    def refuse_own(self, own: frozenset[str]) -> None:
-        """Refuse an entry that sets a parameter in `own`. The OAuth flow sets the parameters in `own`.
-
-        Raises:
-            ValueError: the entry sets a parameter in `own`. The message names the parameter.
-        """
-        _refuse_own("token.query", self.query, own)
-        _refuse_own("token.refresh_query", self.refresh_query, own)
-        _refuse_own("token.params", self.params, own)
-        _refuse_own("token.refresh_params", self.refresh_params, own)
+    def refuse_own(self, own: frozenset[str]) -> Iterator[str]:
+        """Yield a message for each parameter in `own` that the entry sets. The OAuth flow sets these parameters."""
+        yield from _refuse_own("token.query", self.query, own)
+        yield from _refuse_own("token.refresh_query", self.refresh_query, own)
+        yield from _refuse_own("token.params", self.params, own)
+        yield from _refuse_own("token.refresh_params", self.refresh_params, own)
 
     def has_refresh_keys(self) -> bool:
         """Return True if the entry says something that only a refresh needs."""
@@ -213,15 +209,13 @@ class RevocationEndpointSpec(EntryPart):
     expect: ExpectedResponse = ExpectedResponse.model_construct(status=(200, 202, 204))
     gone: RefusalResponse = RefusalResponse.model_construct(status=())
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         if not self.tokens:
-            raise ValueError("tokens: at least one is required")
+            yield "tokens: at least one is required"
         if self.token_param is None and self.auth != "bearer" and not self.params:
-            raise ValueError("the request must contain the token: set token_param, params, or auth: bearer")
+            yield "the request must contain the token: set token_param, params, or auth: bearer"
         if self.body == "none" and (self.token_param is not None or self.params or self.auth in {"post", "either"}):
-            raise ValueError(
-                "body: none needs token_param: null, and allows neither params nor auth: post nor auth: either"
-            )
+            yield ("body: none needs token_param: null, and allows neither params nor auth: post nor auth: either")
 
     def templates(self) -> Iterator[str]:
         """Yield every template."""
@@ -262,25 +256,23 @@ class OAuth2Auth(AuthBase):
     revocation: RevocationEndpointSpec | None = None
     send: CredentialPlacement = CredentialPlacement.model_construct(headers={"Authorization": "Bearer {access_token}"})
 
-    def _require_consistency(self) -> None:
-        super()._require_consistency()
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from super()._inconsistencies()
         own = ["client_id", "client_secret"] if self.client.owner == "customer" else []
         if [field.name for field in self.fields] != own or self.derived:
-            raise ValueError(
-                f"fields: must be {own or 'empty'} for oauth2; omit derived, and put other values in params"
-            )
-        self.token.refuse_own(_TOKEN_OWN)
+            yield (f"fields: must be {own or 'empty'} for oauth2; omit derived, and put other values in params")
+        yield from self.token.refuse_own(_TOKEN_OWN)
         if self.more_scopes is not None and self.more_scopes.param == self.scopes.param:
-            raise ValueError("more_scopes.param: must differ from scopes.param")
+            yield "more_scopes.param: must differ from scopes.param"
         if self.authorization.nonce_param in self._scope_params():
-            raise ValueError("authorization.nonce_param: must differ from the param of scopes and more_scopes")
+            yield "authorization.nonce_param: must differ from the param of scopes and more_scopes"
         if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
-            raise ValueError("lookup needs a received value with source: lookup, and such a value needs lookup")
+            yield "lookup needs a received value with source: lookup, and such a value needs lookup"
         if self.refresh == "none" and (self.token.has_refresh_keys() or self.lifetimes.refresh):
-            raise ValueError(
+            yield (
                 "refresh is none, so refresh_url, refresh_query, refresh_params and lifetimes.refresh must be omitted"
             )
-        _check_steps(self)
+        yield from _check_steps(self)
 
     def _scope_params(self) -> tuple[str, ...]:
         return (self.scopes.param, *((self.more_scopes.param,) if self.more_scopes is not None else ()))
@@ -411,11 +403,11 @@ class ClientCredentialsAuth(AuthBase):
     lifetimes: TokenLifetimes = TokenLifetimes.model_construct()
     send: CredentialPlacement = CredentialPlacement.model_construct(headers={"Authorization": "Bearer {access_token}"})
 
-    def _require_consistency(self) -> None:
-        super()._require_consistency()
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from super()._inconsistencies()
         if [field.name for field in self.fields[:2]] != ["client_id", "client_secret"]:
-            raise ValueError("fields: client_credentials must begin with client_id and client_secret")
-        self.token.refuse_own(_CLIENT_OWN)
+            yield "fields: client_credentials must begin with client_id and client_secret"
+        yield from self.token.refuse_own(_CLIENT_OWN)
 
     def credential_urls(self) -> dict[str, tuple[UrlTemplate, ...]]:
         """Return the parts of every URL that receives a stored credential, by the purpose of the URL's host."""
@@ -439,9 +431,9 @@ def _contains(names: AbstractSet[str], *templates: str) -> bool:
     return any(name in names for template in templates for name in names_in(template))
 
 
-def _refuse_own(where: str, params: Iterable[str], own: frozenset[str]) -> None:
+def _refuse_own(where: str, params: Iterable[str], own: frozenset[str]) -> Iterator[str]:
     for name in sorted(own & set(params)):
-        raise ValueError(f"{where}: {name} is a reserved parameter, which an entry must not set")
+        yield f"{where}: {name} is a reserved parameter, which an entry must not set"
 
 
 def _token_templates(token: TokenEndpointSpec) -> Iterator[str]:
@@ -478,7 +470,8 @@ def _names_received(auth: OAuth2Auth, source: ValueSource) -> frozenset[str]:
     return frozenset(part.name for part in auth.received if part.source == source)
 
 
-def _check_steps(auth: OAuth2Auth) -> None:
+def _check_steps(auth: OAuth2Auth) -> Iterator[str]:
+    declared = {*auth.declared(), *auth.predefined_names()}  # `_check_names` reports all other names
     for step, known, templates in _steps(auth):
-        for name in sorted({name for template in templates for name in names_in(template)} - known):
-            raise ValueError(f"{step}: {{{name}}} is not known at this step")
+        for name in sorted((declared & {name for template in templates for name in names_in(template)}) - known):
+            yield f"{step}: {{{name}}} is not known at this step"

@@ -7,7 +7,7 @@ sources than One Runtime contain texts of providers, so agents must treat these 
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, JsonValue, StringConstraints
@@ -77,18 +77,18 @@ class Argument(EntryPart):
         """Return the name of the argument in the request."""
         return self.wire_name or self.name
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         if keyword.iskeyword(self.name):
-            raise ValueError(f"name: must not be {self.name}, a keyword of Python; add the name of the API as `name`")
+            yield f"name: must not be {self.name}, a keyword of Python; add the name of the API as `name`"
         if self.location == "path" and not self.required:
-            raise ValueError("required: a parameter of the path is always required")
+            yield "required: a parameter of the path is always required"
         if self.location == "header" and not is_free_header(self.sent_name):
-            raise ValueError(f"{self.sent_name} is a header that no argument may set")
+            yield f"{self.sent_name} is a header that no argument may set"
         if self.items is not None and self.type != "array":
-            raise ValueError("items: only an array has items")
+            yield "items: only an array has items"
         if self.fields and self.type != "object":
-            raise ValueError("fields: only an object has fields")
-        _require_distinct(self.fields)
+            yield "fields: only an object has fields"
+        yield from _require_distinct(self.fields)
 
 
 class Operation(EntryPart):
@@ -129,23 +129,21 @@ class Operation(EntryPart):
         """Return all arguments, those of the body last."""
         return (*self.parameters, *self.body)
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         if keyword.iskeyword(self.name):
-            raise ValueError(f"name: must not be {self.name}, a keyword of Python")
+            yield f"name: must not be {self.name}, a keyword of Python"
         if self.method in READ_METHODS and (self.access != "read" or self.body):
-            raise ValueError(
-                f"access: must be read, and the operation must have no body, because the method is {self.method}"
-            )
+            yield (f"access: must be read, and the operation must have no body, because the method is {self.method}")
         if self.whole_body and len(self.body) != 1:
-            raise ValueError("body: needs exactly one argument, because whole_body is true")
+            yield "body: needs exactly one argument, because whole_body is true"
         if any(argument.location != "body" for argument in self.body):
-            raise ValueError("body: each argument must have the location body")
+            yield "body: each argument must have the location body"
         if any(argument.location == "body" for argument in self.parameters):
-            raise ValueError("parameters: must not have the location body")
+            yield "parameters: must not have the location body"
         if any(segment in {".", ".."} for segment in self.path.split("/")):
-            raise ValueError("path: must not contain the segments . and ..")
-        _require_declared(self.path, self.parameters)
-        _require_distinct(self.arguments)
+            yield "path: must not contain the segments . and .."
+        yield from _require_declared(self.path, self.parameters)
+        yield from _require_distinct(self.arguments)
 
 
 def is_free_header(name: str) -> bool:
@@ -153,20 +151,20 @@ def is_free_header(name: str) -> bool:
     return _HEADER_NAME.fullmatch(name) is not None and _RESERVED_HEADER.fullmatch(name.lower()) is None
 
 
-def _require_declared(path: str, parameters: Iterable[Argument]) -> None:
-    """Require exactly one parameter for each placeholder. Raises: ValueError."""
+def _require_declared(path: str, parameters: Iterable[Argument]) -> Iterator[str]:
+    """Yield a message unless each placeholder has exactly one parameter."""
     placeholders = PLACEHOLDER.findall(path)
     rest = PLACEHOLDER.sub("", path)
     if "{" in rest or "}" in rest:
-        raise ValueError("path: must have braces only around the names of parameters")
+        yield "path: must have braces only around the names of parameters"
     declared = [parameter.sent_name for parameter in parameters if parameter.location == "path"]
     if sorted(declared) != sorted(placeholders):
         names = ", ".join(declared) or "none"
-        raise ValueError(f"path: must have the path parameters as placeholders, which are: {names}")
+        yield f"path: must have the path parameters as placeholders, which are: {names}"
 
 
-def _require_distinct(arguments: Iterable[Argument]) -> None:
-    """Raises: ValueError."""
+def _require_distinct(arguments: Iterable[Argument]) -> Iterator[str]:
+    """Yield a message for a name of several arguments."""
     name, count = next(iter(Counter(argument.name for argument in arguments).most_common(1)), ("", 0))
     if count > 1:
-        raise ValueError(f"{name} must be the name of only one argument")
+        yield f"{name} must be the name of only one argument"

@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 
 from one_runtime.catalog.patterns import captured_part, check_pattern, compiled
 from one_runtime.catalog.templates import CONTROL, check_link, names_in, split_url
+from one_runtime.validation.descriptions import Place
 
 Transform = Literal["lower", "upper", "underscore_to_hyphen"]
 VerifiedHow = Literal["documentation", "fixture", "live", "unverified"]
@@ -102,6 +103,14 @@ JsonPath = Annotated[str, StringConstraints(pattern=JSON_PATH, max_length=200)]
 IdentityText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
+class Inconsistency(ValueError):
+    """A part of an entry breaks rules that field types cannot express. `messages`: one message for each rule."""
+
+    def __init__(self, messages: tuple[str, ...]) -> None:
+        super().__init__("; ".join(messages))
+        self.messages = messages
+
+
 class EntryPart(BaseModel):
     """Base class of the parts of an entry. A part is immutable and refuses unknown keys."""
 
@@ -116,20 +125,40 @@ class EntryPart(BaseModel):
 
     @model_validator(mode="after")
     def _validate_new(self, info: ValidationInfo) -> Self:
-        if not trusted(info):
-            self._refuse_control_characters()
-            self._require_consistency()
+        messages = () if trusted(info) else tuple(self.inconsistencies())
+        if messages:
+            raise Inconsistency(messages)
         return self
 
-    def _refuse_control_characters(self) -> None:
-        """Raises: ValueError. A JSON body is exempt, because JSON escapes control characters."""
+    def inconsistencies(self) -> Iterator[str]:
+        """Yield a message for each rule that this part breaks, and that field types cannot express.
+
+        The types of all fields are valid. Nested parts check their own rules.
+        """
+        yield from self._control_characters()
+        yield from self._inconsistencies()
+
+    def parts(self) -> Iterator[tuple[Place, "EntryPart"]]:
+        """Yield this part and each part inside, with its place in this part."""
+        yield (), self
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            children = enumerate(value) if isinstance(value, tuple) else [(None, value)]
+            for index, child in children:
+                if isinstance(child, EntryPart):
+                    place = (field.alias or name,) if index is None else (field.alias or name, index)
+                    yield from (((*place, *inner), part) for inner, part in child.parts())
+
+    def _control_characters(self) -> Iterator[str]:
+        """A JSON body is exempt, because JSON escapes control characters."""
         for name, field in type(self).model_fields.items():
             texts = _texts_in(getattr(self, name)) if field.annotation != JsonValue else ()
             if any(CONTROL.search(text) for text in texts):
-                raise ValueError(f"{field.alias or name} must not contain control characters")
+                yield f"{field.alias or name} must not contain control characters"
 
-    def _require_consistency(self) -> None:
-        """Check rules that field types cannot express. Raises: ValueError."""
+    def _inconsistencies(self) -> Iterator[str]:
+        """Yield a message for each broken rule of this class. A subclass with rules overrides this method."""
+        yield from ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +194,17 @@ class Param(EntryPart):
     suffix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9./:-]{1,60}$")] | None = None
     transform: tuple[Transform, ...] = ()
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         if self.pattern is None and not self.options:
-            raise ValueError(f"{self.name}: a pattern or options are required")
+            yield f"{self.name}: a pattern or options are required"
         values = [option.value for option in self.options]
         if len(set(values)) != len(values):
-            raise ValueError(f"{self.name}: each option must be listed once")
+            yield f"{self.name}: each option must be listed once"
         for value in [*values, *([self.default] if self.default is not None else [])]:
             if self.pattern is not None and not compiled(self.pattern).fullmatch(value):
-                raise ValueError(f"{self.name}: {value!r} must match the pattern")
+                yield f"{self.name}: {value!r} must match the pattern"
         if self.options and self.default is not None and self.default not in values:
-            raise ValueError(f"{self.name}: the default must be one of the options")
+            yield f"{self.name}: the default must be one of the options"
 
 
 class CredentialField(EntryPart):
@@ -199,8 +228,11 @@ class DerivedValue(EntryPart):
     field: Name
     pattern: Pattern
 
-    def _require_consistency(self) -> None:
-        captured_part(self.pattern)
+    def _inconsistencies(self) -> Iterator[str]:
+        try:
+            captured_part(self.pattern)
+        except ValueError as error:
+            yield str(error)
 
 
 class HttpBasic(EntryPart):
@@ -217,9 +249,9 @@ class CredentialPlacement(EntryPart):
     query: Annotated[dict[str, Template], Many] = Field(default_factory=dict)
     basic: HttpBasic | None = None
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         if self.basic and any(name.lower() == "authorization" for name in self.headers):
-            raise ValueError("use either basic or an Authorization header")
+            yield "use either basic or an Authorization header"
 
     def templates(self) -> Iterator[str]:
         """Yield every template."""
@@ -243,9 +275,9 @@ class JsonCondition(EntryPart):
     exists: bool | None = None
     type: Literal["list", "object"] | None = None
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         if len(self.model_fields_set - {"path"}) != 1:
-            raise ValueError("exactly one of equals, one_of, contains, exists and type is required")
+            yield "exactly one of equals, one_of, contains, exists and type is required"
 
 
 Status = Annotated[int, Field(ge=200, le=499)]
@@ -299,10 +331,10 @@ class TokenRefusal(EntryPart):
     def _wrap_codes(cls, value: object) -> object:
         return {"codes": value} if isinstance(value, list | tuple) else value
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         for status in self.status:
             if status < 400 or status in BUSY:
-                raise ValueError(f"status: {status} must be a 4xx, but not 408, 425 or 429, which can mean an outage")
+                yield f"status: {status} must be a 4xx, but not 408, 425 or 429, which can mean an outage"
 
 
 class RequestTemplate(EntryPart):
@@ -324,13 +356,13 @@ class RequestTemplate(EntryPart):
     permission_missing: PermissionResponse = PermissionResponse.model_construct()
     reason: Annotated[tuple[JsonPath, ...], BeforeValidator(_wrap_single_path), Many] = ()
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         if (self.url is None) == (self.path is None):
-            raise ValueError("exactly one of url and path is required")
+            yield "exactly one of url and path is required"
         if self.json_body is not None and self.form is not None:
-            raise ValueError("use either json or form")
+            yield "use either json or form"
         if self.method == "GET" and (self.json_body is not None or self.form is not None):
-            raise ValueError("a GET request cannot have a body")
+            yield "a GET request cannot have a body"
 
     def placed_templates(self) -> Iterator[tuple[str, str]]:
         """Yield the place (such as `headers.Accept`) and the text of every template."""
@@ -362,6 +394,6 @@ class EntryVerification(EntryPart):
     date: dt.date | None = None
     sources: Annotated[tuple[Link, ...], Many] = ()
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         if (self.date is None) != (self.how == "unverified"):
-            raise ValueError("date: omit date with how: unverified, and add date with every other value of how")
+            yield "date: omit date with how: unverified, and add date with every other value of how"

@@ -1,5 +1,6 @@
 """Define received values: values that the provider sends during the OAuth flow, and that later requests need."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import StringConstraints
@@ -27,16 +28,16 @@ class ReceivedValue(EntryPart):
     default: str | None = None
     example: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
 
-    def _require_consistency(self) -> None:
+    def _inconsistencies(self) -> Iterator[str]:
         if self.pattern is not None and self.extract is not None:
-            raise ValueError(f"{self.name}: use either pattern or extract")
+            yield f"{self.name}: use either pattern or extract"
         if self.guard_pattern is None and not self.options:
-            raise ValueError(f"{self.name}: a pattern, extract or options are required")
+            yield f"{self.name}: a pattern, extract or options are required"
         for value in [*self.options, *([self.default] if self.default is not None else [])]:
             if self.guard_pattern is not None and not compiled(self.guard_pattern).fullmatch(value):
-                raise ValueError(f"{self.name}: {value!r} must match the pattern")
+                yield f"{self.name}: {value!r} must match the pattern"
         if self.options and self.default is not None and self.default not in self.options:
-            raise ValueError(f"{self.name}: the default must be one of the options")
+            yield f"{self.name}: the default must be one of the options"
 
     @property
     def where(self) -> str:

@@ -10,15 +10,36 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
+from itertools import islice
 from typing import Final, Literal, NoReturn, TypeAlias, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from one_runtime.catalog.model import ALIAS, CATEGORIES, CUSTOM_SLUG, DESCRIPTION, SLUG, Integration
+from one_runtime.catalog import lint
+from one_runtime.catalog.auth import AuthBase
+from one_runtime.catalog.model import (
+    ALIAS,
+    CATEGORIES,
+    CUSTOM_SLUG,
+    DESCRIPTION,
+    SLUG,
+    Auth,
+    Integration,
+    check_auth_types,
+)
 from one_runtime.catalog.operation import ARGUMENT_NAME, OPERATION_NAME
-from one_runtime.catalog.parts import HEADER_NAME, HEADER_VALUE, JSON_PATH, NAME, PARAM_NAME, PATH, PRINTABLE
+from one_runtime.catalog.parts import (
+    HEADER_NAME,
+    HEADER_VALUE,
+    JSON_PATH,
+    NAME,
+    PARAM_NAME,
+    PATH,
+    PRINTABLE,
+    Inconsistency,
+)
 from one_runtime.catalog.yaml_loader import MERGE, EntryLoader, InvalidNumber
 from one_runtime.errors import FieldError
 from one_runtime.validation.descriptions import Place, describe, dotted, json_cause, one_of
@@ -26,8 +47,9 @@ from one_runtime.validation.descriptions import Place, describe, dotted, json_ca
 E = TypeVar("E", bound=Integration)
 Syntax: TypeAlias = Literal["yaml", "json"]
 
+_AUTH: Final = TypeAdapter[Auth](Auth)
 MAX_DEPTH: Final = 64
-_MOST_COMPLAINTS: Final = 20
+MAX_COMPLAINTS: Final = 20
 _WORDS: Final = {
     "extra_forbidden": "is not a key of this part of the definition",
     "string_type": "must be a text. Put the value in quotes, as in '{api_key}' or '2026-10-01'",
@@ -151,16 +173,20 @@ class EntrySource:
         return cls(*(_read_json(text) if syntax == "json" else _read_yaml(text)), len(text))
 
     def integration(self, model: type[E], *, allow_http: bool = False) -> E:
-        """Return the validated entry. Raises: SourceError."""
+        """Return the validated entry. Raises: SourceError with all errors, in the order of their lines."""
         try:
             return model.model_validate(self.data, context={"allow_http": allow_http})
         except ValidationError as error:
             errors = error.errors(include_url=False, include_input=False)  # four times as fast as errors()
-            raise SourceError(map(self._complaint, errors[:_MOST_COMPLAINTS])) from error
+            raise SourceError(sorted(self._complaints(errors), key=lambda complaint: complaint.line or 0)) from error
 
     def refuse(self, place: Place, message: str) -> NoReturn:
         """Report an error at a place of the source. Raises: SourceError."""
-        raise SourceError([Complaint(self.line(place), place, message)])
+        raise SourceError([self.complaint(place, message)])
+
+    def complaint(self, place: Place, message: str) -> Complaint:
+        """Return a complaint with the line of the place."""
+        return Complaint(self.line(place), place, message)
 
     def line(self, place: Place) -> int | None:
         """Return the line of a place, or None if the lines of the source are unknown.
@@ -184,9 +210,47 @@ class EntrySource:
             line = node.start_mark.line + 1
         return line
 
-    def _complaint(self, error: ErrorDetails) -> Complaint:
-        place = _place_in_source(error["loc"])
-        return Complaint(self.line(place), place, in_our_words(error))
+    def _complaints(self, errors: Iterable[ErrorDetails]) -> Iterable[Complaint]:
+        """Return a complaint for each error, and for each rule that the valid parts of the entry break."""
+        located = [(_place_in_source(error["loc"]), message) for error in errors for message in messages_of(error)]
+        invalid = {_place_in_source(error["loc"])[:2] for error in errors if not _is_inconsistency(error)}
+        data = self.data
+        if not isinstance(data, Mapping):
+            return [self.complaint(place, message) for place, message in located]
+        if not any(place[:1] in {("name",), ("slug",), ("aliases",)} for place in invalid):
+            located += lint.check_aliases(data["name"], data["slug"], data.get("aliases", ()))
+        if ("auth",) not in invalid:
+            located += [((), message) for message in check_auth_types([*map(_auth_type_of, data["auth"])])]
+            for index, definition in enumerate(data["auth"]):
+                if ("auth", index) not in invalid:
+                    auth = _AUTH.validate_python(definition, context={"trusted": True})
+                    located += [(("auth", index, *place), message) for place, message in _broken_rules(auth)]
+        return [self.complaint(place, message) for place, message in islice(dict.fromkeys(located), MAX_COMPLAINTS)]
+
+
+def _auth_type_of(definition: object) -> str:
+    """Return the auth type of a definition. A definition without an auth type is different from all others."""
+    auth_type = definition.get("type") if isinstance(definition, Mapping) else None
+    return auth_type if isinstance(auth_type, str) else f"definition {id(definition)}"
+
+
+def _is_inconsistency(error: ErrorDetails) -> bool:
+    """Return True if a part with valid fields breaks rules. Every other error concerns the value of a field."""
+    return isinstance(error.get("ctx", {}).get("error"), Inconsistency)
+
+
+def _broken_rules(auth: AuthBase) -> Iterator[tuple[Place, str]]:
+    """Yield the place and the message of each rule that an auth type breaks. The types of all its fields are valid.
+
+    Pydantic does not check the rules of a part that contains an invalid part.
+    """
+    is_consistent = True
+    for place, part in auth.parts():
+        with suppress(ValueError):  # a rule of an outer part can require that the rules of an inner part are met
+            for message in part.inconsistencies():
+                is_consistent = False
+                yield place, message
+    yield from (((), message) for message in (lint.check_auth(auth) if is_consistent else lint.check_wording(auth)))
 
 
 def _place_in_source(place: Place) -> Place:
@@ -362,6 +426,12 @@ def _all_keys() -> frozenset[str]:
     """Return the names of all keys of an entry, at all levels."""
     schema = Integration.model_json_schema()
     return frozenset(name for part in (schema, *schema["$defs"].values()) for name in part.get("properties", ()))
+
+
+def messages_of(error: ErrorDetails) -> tuple[str, ...]:
+    """Return the descriptions of a validation error in terms of the entry. A part can break several rules."""
+    reason = error.get("ctx", {}).get("error")
+    return reason.messages if isinstance(reason, Inconsistency) else (in_our_words(error),)
 
 
 def in_our_words(error: ErrorDetails) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from one_runtime.catalog.entry_files import file_error, read_file
 from one_runtime.catalog.operation import READ_METHODS, Operation
-from one_runtime.catalog.source import Complaint, EntrySource, SourceError, in_our_words
+from one_runtime.catalog.source import Complaint, EntrySource, SourceError, messages_of
 from one_runtime.catalog.templates import check_link
 from one_runtime.validation.descriptions import Place
 
@@ -100,9 +100,10 @@ def _operation(source: EntrySource, place: Place, definition: Mapping[str, Any],
         return Operation.model_validate({"access": access, **definition, **groups, **own})
     except ValidationError as error:
         raise SourceError(
-            Complaint(source.line(at), at, in_our_words(detail))
+            Complaint(source.line(at), at, message)
             for detail in error.errors(include_url=False, include_input=False)
             for at in [(*place, *_named(detail["loc"], groups))]
+            for message in messages_of(detail)
         ) from error
 
 
