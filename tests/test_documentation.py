@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from starlette.routing import Route
 
 from one_runtime import cli
+from one_runtime.api.application import SPECS
 from one_runtime.api.reference import error_kinds
 from one_runtime.app import create_app
 from one_runtime.db import schema
@@ -115,6 +116,24 @@ def test_every_route_is_documented_with_its_scope() -> None:
         assert match is not None, f"{title}: say its scope first"
         documented[title] = match[1]
     assert documented == {name: operation.get("x-required-scope") for name, operation in operations().items()}
+
+
+def test_page_lists_the_routes_that_accept_an_idempotency_key() -> None:
+    section = page("docs/api.md").sections(2)["Repeating requests"]
+    listed = re.findall(r"^- `([A-Z]+ /v1/[^`]+)`$", section, re.MULTILINE)
+    assert sorted(listed) == sorted(spec.name for spec in SPECS if spec.idempotent)
+
+
+@pytest.mark.parametrize("client", ["python", "js"])
+def test_readme_of_each_client_names_the_lists_with_pages(client: str) -> None:
+    sources = (ROOT / "clients" / "python" / "src" / "one_runtime_client" / "resources").glob("*.py")
+    nouns = {source.stem for source in sources if "self._pages(" in source.read_text("utf-8")}
+    names = {
+        f"{noun if client == 'python' else re.sub(r'_(.)', lambda match: match[1].upper(), noun)}.list"
+        for noun in nouns
+    }
+    (sentence,) = re.findall(r"Lists[^`]*(.*?) return a list with pages", page(f"clients/{client}/README.md").text)
+    assert set(re.findall(r"`([^`]+)`", sentence)) == names
 
 
 @in_one_test(sorted(operations()), name=str)
