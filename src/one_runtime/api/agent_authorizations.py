@@ -11,7 +11,7 @@ from one_runtime.agents.authorization.authorizations import (
 )
 from one_runtime.api.agent_policy import PolicyFields, policy_of
 from one_runtime.api.conditions import Conditional
-from one_runtime.api.fields import Answer, Text, Time, example
+from one_runtime.api.fields import Answer, PathId, Text, Time, example
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.context import Installation
@@ -76,7 +76,7 @@ class AnsweredAgentAuthorization(AgentAuthorizationAnswer, title="AnsweredAgentA
     summary="Read an agent authorization",
 )
 async def get_agent_authorization(
-    agent_authorization_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    agent_authorization_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> AgentAuthorizationAnswer:
     """Return the request of an agent. Show it to the end user, who approves or declines it.
 
@@ -95,7 +95,7 @@ async def get_agent_authorization(
     summary="Approve an agent authorization",
 )
 async def approve_agent_authorization(
-    agent_authorization_id: str,
+    agent_authorization_id: PathId,
     body: ApproveAgentAuthorization,
     caller: Authenticated,
     installation: Installed,
@@ -125,7 +125,7 @@ async def approve_agent_authorization(
     summary="Decline an agent authorization",
 )
 async def decline_agent_authorization(
-    agent_authorization_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    agent_authorization_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> AnsweredAgentAuthorization:
     """Decline the open request of an agent. Then send the browser to `continue_url`, and the agent learns the answer.
 

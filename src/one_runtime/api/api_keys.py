@@ -7,7 +7,7 @@ from fastapi import Query
 from pydantic import Field
 
 from one_runtime.api.conditions import Conditional
-from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Text, Time, example, next_cursor
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, PathId, Text, Time, example, next_cursor
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import ANY, Authenticated, Installed, Routes
 from one_runtime.db.engine import Transaction
@@ -117,7 +117,7 @@ async def create_api_key(
     "GET /v1/api-keys/{api_key_id}", scope="admin", errors=(NotFound,), conditional=True, summary="Read one API key"
 )
 async def get_api_key(
-    api_key_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    api_key_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> ApiKeyAnswer:
     """Return an API key of your organization, without its secret. The key can be revoked."""
     async with installation.database.read() as tx:
@@ -132,7 +132,7 @@ async def get_api_key(
     summary="Revoke an API key",
 )
 async def revoke_api_key(
-    api_key_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    api_key_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> ApiKeyAnswer:
     """Revoke an API key of your organization. One Runtime refuses every later request with the key.
 

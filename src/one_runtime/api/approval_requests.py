@@ -6,7 +6,7 @@ from typing import Annotated
 from one_runtime.agents import approvals
 from one_runtime.agents.approvals import ApprovalRequest, ApprovalRequestClosed, ApprovalStatus
 from one_runtime.api.conditions import Conditional
-from one_runtime.api.fields import BLANK_IS_ABSENT, Answer, Body, Link, Text, Time, example
+from one_runtime.api.fields import BLANK_IS_ABSENT, Answer, Body, Link, PathId, Text, Time, example
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.context import Installation
@@ -68,7 +68,7 @@ class OpenedApproval(Answer):
     summary="Read an approval request",
 )
 async def get_approval_request(
-    approval_request_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    approval_request_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> ApprovalRequestAnswer:
     """Return an approval request.
 
@@ -86,7 +86,7 @@ async def get_approval_request(
     summary="Open the page of an approval request",
 )
 async def open_approval_request(
-    approval_request_id: str, body: OpenApproval, caller: Authenticated, installation: Installed
+    approval_request_id: PathId, body: OpenApproval, caller: Authenticated, installation: Installed
 ) -> OpenedApproval:
     """Return the address of the page on which the end user approves or refuses the call. Redirect the browser to it.
 
@@ -109,7 +109,7 @@ async def open_approval_request(
     summary="Refuse an approval request",
 )
 async def refuse_approval_request(
-    approval_request_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    approval_request_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> ApprovalRequestAnswer:
     """Refuse an open approval request for the end user. The agent learns it. A second call changes nothing."""
 

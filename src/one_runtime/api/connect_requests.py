@@ -5,7 +5,7 @@ from dataclasses import asdict
 from one_runtime.agents import connect_requests
 from one_runtime.agents.connect_requests import ConnectRequest, Status
 from one_runtime.api.conditions import Conditional
-from one_runtime.api.fields import Answer, Time
+from one_runtime.api.fields import Answer, PathId, Time
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
@@ -36,7 +36,7 @@ class ConnectRequestAnswer(Answer, title="ConnectRequest"):
     summary="Read a connect request",
 )
 async def get_connect_request(
-    connect_request_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    connect_request_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> ConnectRequestAnswer:
     """Return a connect request. Compare `end_user_id` with the user who is signed in to your product.
 
@@ -55,7 +55,7 @@ async def get_connect_request(
     summary="Decline a connect request",
 )
 async def decline_connect_request(
-    connect_request_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    connect_request_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> ConnectRequestAnswer:
     """Decline an open connect request, because the end user does not want to connect. The agent learns it.
 

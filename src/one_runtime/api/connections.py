@@ -20,7 +20,8 @@ from one_runtime.api.fields import (
     Metadata,
     Moment,
     Note,
-    OptionalText,
+    OptionalId,
+    PathId,
     Several,
     Slug,
     Text,
@@ -184,7 +185,7 @@ class CreateConnection(Body, title="NewConnection"):
     credentials: dict[FieldName, Typed] = Field(default={}, repr=False)
     metadata: Metadata = Field(default={})
     check: bool = True
-    connection_id: OptionalText = None
+    connection_id: OptionalId = None
     multiple: bool = False
 
 
@@ -332,7 +333,7 @@ async def create_connection(
     summary="Read one connection",
 )
 async def get_connection(
-    connection_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    connection_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> ConnectionAnswer:
     """Return a connection of your organization."""
     async with installation.database.read() as tx:
@@ -349,7 +350,7 @@ async def get_connection(
     summary="Change the name or metadata of a connection",
 )
 async def update_connection(
-    connection_id: str,
+    connection_id: PathId,
     body: PatchConnection,
     caller: Authenticated,
     installation: Installed,
@@ -380,7 +381,7 @@ async def update_connection(
     summary="Delete a connection",
 )
 async def delete_connection(
-    connection_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    connection_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> DeletedConnection:
     """Delete a connection and its credentials immediately. `revocations` has the result of revoking each token."""
 
@@ -399,7 +400,7 @@ async def delete_connection(
     errors=(NotFound, *_CREDENTIAL_ERRORS, *UNREADABLE_CREDENTIALS),
     summary="Check a connection",
 )
-async def check_connection(connection_id: str, caller: Authenticated, installation: Installed) -> CheckAnswer:
+async def check_connection(connection_id: PathId, caller: Authenticated, installation: Installed) -> CheckAnswer:
     """Check the credential of a connection at the provider.
 
     - If the provider refuses an access token, One Runtime refreshes the tokens and repeats the check once.
@@ -423,7 +424,7 @@ async def check_connection(connection_id: str, caller: Authenticated, installati
     errors=(NotFound, ReauthRequired, *_CREDENTIAL_ERRORS, *UNREADABLE_CREDENTIALS),
     summary="Refresh the tokens of a connection",
 )
-async def refresh_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
+async def refresh_connection(connection_id: PathId, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
     """Refresh the tokens at the provider, even if the tokens are still valid. API keys and passwords stay unchanged."""
     async with installation.database.read() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
@@ -438,7 +439,7 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     head=False,
     summary="Read the credentials of a connection",
 )
-async def get_credentials(connection_id: str, caller: Authenticated, installation: Installed) -> CredentialsAnswer:
+async def get_credentials(connection_id: PathId, caller: Authenticated, installation: Installed) -> CredentialsAnswer:
     """Return the credentials of a connection. If a refresh is due, One Runtime first refreshes the tokens.
 
     Each read adds the event `connection.credentials_read` to the audit log.

@@ -14,6 +14,7 @@ from one_runtime.api.fields import (
     IdCursor,
     Limit,
     OptionalText,
+    PathId,
     Text,
     Time,
     example,
@@ -163,7 +164,7 @@ async def list_end_user_tokens(
     summary="Read one end-user token",
 )
 async def get_end_user_token(
-    end_user_token_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    end_user_token_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> EndUserTokenAnswer:
     """Return an end-user token of your organization, without its secret. The token can be revoked or expired."""
     async with installation.database.read() as tx:
@@ -178,7 +179,7 @@ async def get_end_user_token(
     summary="Revoke an end-user token",
 )
 async def revoke_end_user_token(
-    end_user_token_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    end_user_token_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> EndUserTokenAnswer:
     """Revoke an end-user token. One Runtime refuses every later request with the token.
 

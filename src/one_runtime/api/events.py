@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 
 from one_runtime.api.conditions import Conditional
-from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Several, Slug, Text, Time
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, PathId, RowId, Several, Slug, Text, Time
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.tenancy import events
@@ -108,7 +108,7 @@ async def list_events(
 
 @router.route("GET /v1/events/{event_id}", scope="read", errors=(NotFound,), conditional=True, summary="Read one event")
 async def get_event(
-    event_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    event_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> EventAnswer:
     """Return an event of your organization."""
     async with installation.database.read() as tx:

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from one_runtime.clock import parse_rfc3339, rfc3339
-from one_runtime.db.ids import ID_PATTERN, is_id
+from one_runtime.db.ids import ANY_CASE_PATTERN, ID_PATTERN, canonical_id, is_id
 from one_runtime.errors import InvalidInput
 from one_runtime.explanations.explanation import Explanation
 from one_runtime.validation.names import name_problem, text_problem
@@ -145,9 +145,10 @@ def _scope_name(text: str) -> str:
 
 
 def _row_id(text: str) -> str:
-    if not is_id(text):
+    row_id = canonical_id(text)
+    if not is_id(row_id):
         raise PydanticCustomError("row_id", "must be an id that this API returned, such as {example}", {"example": _ID})
-    return text
+    return row_id
 
 
 def _cursor(text: str) -> str:
@@ -176,7 +177,9 @@ _NonBlank = Field(json_schema_extra={"minLength": 1, "pattern": r"^[^\x00]*[^\s\
 Text: TypeAlias = Annotated[str, StringConstraints(max_length=255), AfterValidator(_trim), _Clean, _NonBlank]
 DisplayName: TypeAlias = Annotated[Text, AfterValidator(_display_name)]
 """A name that One Runtime shows to end users."""
-RowId: TypeAlias = Annotated[str, AfterValidator(_row_id), Field(json_schema_extra={"pattern": ID_PATTERN})]
+RowId: TypeAlias = Annotated[str, AfterValidator(_row_id), Field(json_schema_extra={"pattern": ANY_CASE_PATTERN})]
+PathId: TypeAlias = Annotated[str, AfterValidator(canonical_id)]
+"""The id of a resource in a path. A text that is no id belongs to no resource, so the response is 404."""
 LongText: TypeAlias = Annotated[
     str, StringConstraints(max_length=100_000), AfterValidator(str.strip), _Clean, _WithoutNul
 ]
@@ -196,6 +199,9 @@ FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
 BLANK_IS_ABSENT: Final = BeforeValidator(_blank_is_absent)
 """Marks an optional text field for which a blank text has the same meaning as an omitted field."""
 OptionalText: TypeAlias = Annotated[Text | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
+OptionalId: TypeAlias = Annotated[
+    Annotated[Text, AfterValidator(canonical_id)] | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)
+]
 OptionalName: TypeAlias = Annotated[DisplayName | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
 OptionalSlug: TypeAlias = Annotated[Slug | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
 READ_ONLY: Final[dict[str, JsonValue]] = {"readOnly": True}

@@ -23,9 +23,11 @@ from one_runtime.api.fields import (
     Metadata,
     Moment,
     Note,
+    OptionalId,
     OptionalName,
     OptionalSlug,
     OptionalText,
+    PathId,
     ScopeName,
     Several,
     Slug,
@@ -102,7 +104,7 @@ class CreateSession(Body, title="NewSession"):
     allowed_origins: list[Link] = Field([], max_length=50)
     return_url: Annotated[Link | None, BLANK_IS_ABSENT] = None
     mode: Annotated[Mode | None, BLANK_IS_ABSENT] = None
-    connection_id: OptionalText = None
+    connection_id: OptionalId = None
     connect_request_id: OptionalText = None
     multiple: bool = False
     auth_type: Annotated[AuthType | None, BLANK_IS_ABSENT] = None
@@ -265,7 +267,7 @@ async def list_hosted_connection_sessions(
     summary="Read a session",
 )
 async def get_hosted_connection_session(
-    session_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    session_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> SessionAnswer:
     """Return the state of a session. Your backend must rely on this response, not on the result in the browser."""
     async with installation.database.read() as tx:
@@ -291,7 +293,7 @@ async def _read(installation: Installation, tx: Transaction, session: ConnectSes
     summary="Cancel a session",
 )
 async def cancel_hosted_connection_session(
-    session_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    session_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> SessionAnswer:
     """Cancel a pending session.
 
@@ -325,7 +327,7 @@ async def cancel_hosted_connection_session(
     summary="Redeem the code of a session",
 )
 async def redeem_hosted_connection_session(
-    session_id: str, body: RedeemCode, caller: Authenticated, installation: Installed
+    session_id: PathId, body: RedeemCode, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
     """Confirm the new connection of a session in the mode `redirect`. The code is valid for 10 minutes.
 

@@ -17,7 +17,7 @@ from one_runtime.api.routing import UNREADABLE_CREDENTIALS, AsgiRoute, RouteSpec
 from one_runtime.api.services import services_of
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.connections.credentials import ProviderUnavailable
-from one_runtime.db.ids import ID_PATTERN
+from one_runtime.db.ids import ID_PATTERN, canonical_id
 from one_runtime.egress.errors import (
     RequestRefused,
     TargetRefused,
@@ -205,6 +205,8 @@ def _options(headers: Mapping[bytes, bytes]) -> dict[bytes, str]:
             options[name] = headers[name].decode().strip()
         except UnicodeDecodeError as error:
             raise InvalidInput.of(_written(name), "must be UTF-8") from error
+    if _CONNECTION in options:
+        options[_CONNECTION] = canonical_id(options[_CONNECTION])
     return {name: value for name, value in options.items() if value}
 
 

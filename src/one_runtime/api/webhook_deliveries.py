@@ -10,7 +10,19 @@ from pydantic import AfterValidator, Field
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.connections import connection_documents
 from one_runtime.api.event_types import EventTypes
-from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Several, Time, example, whole_number
+from one_runtime.api.fields import (
+    Answer,
+    Body,
+    IdCursor,
+    Limit,
+    Moment,
+    PathId,
+    RowId,
+    Several,
+    Time,
+    example,
+    whole_number,
+)
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.telemetry.request_observer import WAITS
@@ -157,7 +169,10 @@ class AcknowledgeAnswer(Answer, title="AcknowledgedWebhooks"):
     summary="List the deliveries of a webhook endpoint",
 )
 async def list_webhook_deliveries(
-    webhook_endpoint_id: str, caller: Authenticated, installation: Installed, query: Annotated[DeliveryQuery, Query()]
+    webhook_endpoint_id: PathId,
+    caller: Authenticated,
+    installation: Installed,
+    query: Annotated[DeliveryQuery, Query()],
 ) -> DeliveryPage:
     """List the deliveries of a webhook endpoint, by the newest event first.
 
@@ -178,7 +193,11 @@ async def list_webhook_deliveries(
     summary="Read one delivery with its attempts",
 )
 async def get_webhook_delivery(
-    webhook_endpoint_id: str, event_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    webhook_endpoint_id: PathId,
+    event_id: PathId,
+    caller: Authenticated,
+    installation: Installed,
+    conditions: Conditional,
 ) -> DeliveryDetails:
     """Return the delivery of an event to a webhook endpoint, with its attempts."""
     async with installation.database.read() as tx:
@@ -197,7 +216,7 @@ async def get_webhook_delivery(
     status_code=202,
 )
 async def retry_webhook_delivery(
-    webhook_endpoint_id: str, event_id: str, caller: Authenticated, installation: Installed
+    webhook_endpoint_id: PathId, event_id: PathId, caller: Authenticated, installation: Installed
 ) -> DeliveryAnswer:
     """Deliver an event to a webhook endpoint again, now. If this attempt fails, a new schedule of attempts begins.
 
@@ -218,7 +237,7 @@ async def retry_webhook_delivery(
     status_code=202,
 )
 async def replay_webhooks(
-    webhook_endpoint_id: str, body: ReplayBody, caller: Authenticated, installation: Installed
+    webhook_endpoint_id: PathId, body: ReplayBody, caller: Authenticated, installation: Installed
 ) -> ReplayAnswer:
     """Deliver the failed or missing events of a time again. New events do not wait for the repeated ones.
 
@@ -244,7 +263,7 @@ async def replay_webhooks(
     summary="Fetch the pending events of a pull endpoint",
 )
 async def pull_webhooks(
-    webhook_endpoint_id: str,
+    webhook_endpoint_id: PathId,
     caller: Authenticated,
     installation: Installed,
     query: Annotated[PendingQuery, Query()],
@@ -275,7 +294,7 @@ async def pull_webhooks(
     summary="Acknowledge events of a pull endpoint",
 )
 async def acknowledge_webhooks(
-    webhook_endpoint_id: str, body: AcknowledgeBody, caller: Authenticated, installation: Installed
+    webhook_endpoint_id: PathId, body: AcknowledgeBody, caller: Authenticated, installation: Installed
 ) -> AcknowledgeAnswer:
     """Mark events as delivered. One Runtime ignores events that are not pending."""
     async with installation.database.write() as tx:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.event_types import EventTypes
-from one_runtime.api.fields import NOT_NULL, Answer, Body, Link, Time, clean_text, example, whole_number
+from one_runtime.api.fields import NOT_NULL, Answer, Body, Link, PathId, Time, clean_text, example, whole_number
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.context import Installation
@@ -200,7 +200,7 @@ async def create_webhook_endpoint(
     summary="Read one webhook endpoint",
 )
 async def get_webhook_endpoint(
-    webhook_endpoint_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    webhook_endpoint_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> WebhookEndpointAnswer:
     """Return a webhook endpoint of your organization. The `ETag` changes only with the settings."""
     async with installation.database.read() as tx:
@@ -216,7 +216,7 @@ async def get_webhook_endpoint(
     summary="Change, pause or activate a webhook endpoint",
 )
 async def update_webhook_endpoint(
-    webhook_endpoint_id: str,
+    webhook_endpoint_id: PathId,
     body: PatchWebhookEndpoint,
     caller: Authenticated,
     installation: Installed,
@@ -253,7 +253,7 @@ async def update_webhook_endpoint(
     status_code=204,
 )
 async def delete_webhook_endpoint(
-    webhook_endpoint_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+    webhook_endpoint_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> Response:
     """Delete a webhook endpoint with its deliveries. One Runtime does not send its waiting events."""
     async with installation.database.write() as tx:
@@ -271,7 +271,7 @@ async def delete_webhook_endpoint(
     summary="Replace the secret of a webhook endpoint",
 )
 async def rotate_webhook_secret(
-    webhook_endpoint_id: str,
+    webhook_endpoint_id: PathId,
     body: RotateSecret,
     caller: Authenticated,
     installation: Installed,
@@ -295,7 +295,7 @@ async def rotate_webhook_secret(
     summary="Send a test message",
 )
 async def test_webhook_endpoint(
-    webhook_endpoint_id: str, caller: Authenticated, installation: Installed, query: Annotated[TestQuery, Query()]
+    webhook_endpoint_id: PathId, caller: Authenticated, installation: Installed, query: Annotated[TestQuery, Query()]
 ) -> WebhookTest:
     """Send a test message to the URL now, and return the receiver's answer.
 

@@ -7,6 +7,7 @@ from typing import Final
 import uuid_utils
 
 ID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+ANY_CASE_PATTERN: Final = ID_PATTERN.replace("a-f", "a-fA-F")
 
 
 def new_id() -> str:
@@ -30,6 +31,11 @@ def later_id(row_id: str, delay: timedelta) -> str:
 def time_of(row_id: str) -> datetime:
     """Return the time at which an id was created, in milliseconds."""
     return datetime.fromtimestamp(int(row_id.replace("-", "")[:12], 16) / 1000, UTC)
+
+
+def canonical_id(text: str) -> str:
+    """Return an id in lower case, because RFC 9562 also allows upper case. Return any other text unchanged."""
+    return text.lower() if is_id(text.lower()) else text
 
 
 def is_id(text: str) -> bool:
