@@ -143,3 +143,29 @@ async def test_old_events_are_purged(application: Application, client: Client) -
     application.clock.advance(days=2)
     assert await purge(application.installation) >= 1
     assert await events(client) == []
+
+
+async def test_follower_learns_that_the_log_has_deleted_its_last_event(
+    application: Application, client: Client
+) -> None:
+    await client.connect()
+    last = (await events(client, order="asc"))[-1]
+    application.clock.advance(days=91)
+    await purge(application.installation)
+    await client.connect("user_124")
+    answer = await client.get("/v1/events", after=last["id"])
+    assert (answer.status_code, answer.json()["code"]) == (410, "event_expired"), answer.text
+    assert "90 days" in answer.json()["detail"]
+    assert len(await events(client, order="asc")) > 0
+
+
+async def test_mistyped_event_to_follow_is_refused(application: Application, client: Client) -> None:
+    await client.connect()
+    other = application.client(await application.key(await application.organization("Southwind")))
+    await other.connect()
+    theirs = (await events(other))[0]
+    for event_id in ("ffffffff-ffff-ffff-ffff-ffffffffffff", theirs["id"]):
+        answer = await client.get("/v1/events", after=event_id)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "after"), event_id
+    page = await events(client, after="ffffffff-ffff-ffff-ffff-ffffffffffff", cursor=(await events(client))[-1]["id"])
+    assert page == []  # an earlier page was accepted

@@ -11,7 +11,7 @@ from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import ActorType, Event, EventFilter, EventType
-from one_runtime.tenancy.followed_events import list_followed
+from one_runtime.tenancy.followed_events import EventExpired, list_followed, require_in_log
 
 router = Routes("Events")
 
@@ -78,14 +78,15 @@ class EventQuery(Body):
     cursor: IdCursor = None
 
 
-@router.route("GET /v1/events", scope="read", summary="List events")
+@router.route("GET /v1/events", scope="read", errors=(EventExpired,), summary="List events")
 async def list_events(
     caller: Authenticated, installation: Installed, query: Annotated[EventQuery, Query()]
 ) -> EventPage:
     """List the events of your organization, newest first.
 
     To follow the events, read them in ascending order: send `order=asc` first, and then the id of the last event as
-    `after`. In this order, you receive each event exactly once, even if a transaction stores an event late.
+    `after`. In this order, you receive each event exactly once, even if a transaction stores an event late. If the log
+    has deleted the event of `after`, the response is 410: you can have missed events.
 
     One Runtime keeps events for 90 days. The operator can change this time.
     """
@@ -94,6 +95,9 @@ async def list_events(
     ascending = query.order == "asc" or query.after is not None
     matching = EventFilter(**query.model_dump(exclude={"order", "after", "limit", "cursor"}))
     if ascending:
+        if query.after is not None and query.cursor is None:
+            async with installation.database.read() as tx:
+                await require_in_log(tx, installation, caller.organization_id, query.after)
         after = [event_id for event_id in (query.after, query.cursor) if event_id is not None]
         rows, next_cursor = await list_followed(
             installation.database, caller.organization_id, matching, limit=query.limit, after=after

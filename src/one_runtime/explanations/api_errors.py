@@ -85,6 +85,10 @@ API_ERRORS: Final[Explanations] = {
         ),
         "Create a new session, and redeem its code only for the end user who is signed in to your product.",
     ),
+    "event_expired": Explanation(
+        "The log of events does not contain the event of `after` any more, so you can have missed events.",
+        "Compare your data with the API, and then follow the events from the beginning, with `order=asc`.",
+    ),
     "host_not_registered": Explanation(
         "The provider's host is not in the `hosts` of the OAuth client.",
         "If the client is registered at this host, add the host to `hosts`.",

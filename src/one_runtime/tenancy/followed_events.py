@@ -8,14 +8,17 @@ always gets a higher position than every event that a follower has received (doc
 
 import asyncio
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, func, select, update
 
+from one_runtime.context import Installation
 from one_runtime.db.engine import Database, Transaction
+from one_runtime.db.ids import lowest_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page
 from one_runtime.db.schema import events, organizations
-from one_runtime.errors import Unavailable
+from one_runtime.errors import InvalidInput, OneRuntimeError, Unavailable
 from one_runtime.jobs.queue import BATCH
 from one_runtime.tenancy.events import Event, EventFilter, select_events
 
@@ -33,6 +36,12 @@ class PositionsMissing(Unavailable):
             "One Runtime is preparing the ascending order of your events, because the log contains many events that no "
             "request has listed in this order yet. Send the same request again."
         )
+
+
+class EventExpired(OneRuntimeError):
+    """The log has deleted the event after which a program continues, and perhaps later events too."""
+
+    code, status, title = "event_expired", 410, "The log does not contain this event any more"
 
 
 class _Place(NamedTuple):
@@ -94,6 +103,26 @@ async def list_followed(
             break
         await asyncio.sleep(0)
     raise PositionsMissing
+
+
+async def require_in_log(tx: Transaction, installation: Installation, organization_id: str, event_id: str) -> None:
+    """Refuse an event that the log of the organization does not contain.
+
+    A program that follows the log could have missed events after an expired event, and would receive no events after a
+    mistyped id.
+
+    Raises: EventExpired if the id is older than the retention of events; InvalidInput.
+    """
+    if await tx.one(_PLACE_OF, _Place, organization=organization_id, event=event_id) is not None:
+        return
+    days = installation.settings.event_retention_days
+    if event_id < lowest_id(installation.clock() - timedelta(days=days)):
+        raise EventExpired(
+            f"The log does not contain the event of `after` any more, because One Runtime keeps events for {days} "
+            "days. So you can have missed events. Compare your data with the API, and then follow the events from the "
+            "beginning, with order=asc."
+        )
+    raise InvalidInput.of("after", "must be the id of an event in the log of your organization")
 
 
 async def assign_positions(tx: Transaction, organization_id: str) -> int:

@@ -13,12 +13,14 @@ export interface Events {
    * List the events of your organization, newest first.
    *
    * To follow the events, read them in ascending order: send `order: "asc"` first, and then the id of the last event as
-   * `after`. In this order, you receive each event exactly once, even if a transaction stores an event late.
+   * `after`. In this order, you receive each event exactly once, even if a transaction stores an event late. If the log
+   * has deleted the event of `after`, the response is 410: you can have missed events.
    *
    * One Runtime keeps events for 90 days. The operator can change this time.
    *
    * The API key needs the scope `read`.
    *
+   * @throws {Gone} with the code `event_expired`.
    * @throws {InvalidInput} with the code `invalid_input`.
    */
   list(

@@ -49,7 +49,8 @@ class Events(Resource):
         """List the events of your organization, newest first.
 
         To follow the events, read them in ascending order: send `order=asc` first, and then the id of the last event as
-        `after`. In this order, you receive each event exactly once, even if a transaction stores an event late.
+        `after`. In this order, you receive each event exactly once, even if a transaction stores an event late. If the
+        log has deleted the event of `after`, the response is 410: you can have missed events.
 
         One Runtime keeps events for 90 days. The operator can change this time.
 
@@ -76,6 +77,7 @@ class Events(Resource):
             Pages: A loop requests the pages one by one. Each item: An event of the audit log.
 
         Raises:
+            Gone: `event_expired`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
