@@ -17,7 +17,7 @@ from one_runtime.db.schema import idempotency_keys as keys
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.errors import Unavailable
 from one_runtime.tenancy import idempotency_keys
-from tests.application import ACME_KEYS, Application, Client
+from tests.application import ACME_KEYS, PUBLIC_URL, Application, Client
 from tests.billing import ENTRY
 from tests.purging import purge
 from tests.waiting import eventually
@@ -82,6 +82,18 @@ async def test_repeated_request_returns_the_stored_response_and_creates_nothing(
         assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
         assert again.headers["request-id"] != first.headers["request-id"]
         assert await number_of_resources(client, path) == before + 1
+
+
+async def test_created_resource_has_its_address(client: Client) -> None:
+    for path, body in CREATING.items():
+        first, again = await create(client, path, body), await create(client, path, body)
+        assert first.headers.get("location") == again.headers.get("location"), path
+        assert ("location" in first.headers) == (first.status_code == 201), path
+        if first.status_code == 201:
+            resource = (await client.http.get(first.headers["location"])).json()
+            assert first.headers["location"].startswith(f"{PUBLIC_URL}{path}/")
+            assert resource["id"] == first.json()["id"]
+    assert "location" not in (await post(client, CONNECTIONS, {**NEW_CONNECTION, "multiple": False}, "key-2")).headers
 
 
 async def test_replaced_credential_is_replaced_once(client: Client) -> None:

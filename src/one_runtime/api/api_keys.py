@@ -97,7 +97,14 @@ async def list_api_keys(
     )
 
 
-@router.route("POST /v1/api-keys", scope="admin", idempotent=True, summary="Create an API key", status_code=201)
+@router.route(
+    "POST /v1/api-keys",
+    scope="admin",
+    idempotent=True,
+    location="/v1/api-keys/{id}",
+    summary="Create an API key",
+    status_code=201,
+)
 async def create_api_key(
     body: CreateApiKey, caller: Authenticated, installation: Installed, repeatable: Repeatable
 ) -> CreatedApiKey:

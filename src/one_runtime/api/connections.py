@@ -272,6 +272,7 @@ async def list_connections(
         *UNREADABLE_CREDENTIALS,
     ),
     idempotent=True,
+    location="/v1/connections/{id}",
     summary="Import a connection",
     responses={
         200: {

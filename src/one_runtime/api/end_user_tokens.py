@@ -118,7 +118,12 @@ class EndUserTokenQuery(Body):
 
 
 @router.route(
-    "POST /v1/end-user-tokens", scope="use", idempotent=True, summary="Create an end-user token", status_code=201
+    "POST /v1/end-user-tokens",
+    scope="use",
+    idempotent=True,
+    location="/v1/end-user-tokens/{id}",
+    summary="Create an end-user token",
+    status_code=201,
 )
 async def create_end_user_token(
     body: CreateEndUserToken, caller: Authenticated, installation: Installed, repeatable: Repeatable

@@ -24,6 +24,7 @@ COMPONENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "Retry-After": _header("The number of seconds after which you can repeat the request.", "integer"),
     "WWW-Authenticate": _header("The necessary authentication. After 403, the value names the necessary scope."),
     "ETag": _header("The version of the resource. Each change gives the resource another `ETag`."),
+    "Location": _header("The address of the created resource."),
     REPLAYED: _header("`true` if the response is the response to an earlier request with this `Idempotency-Key`."),
     "One-Runtime-Connection": _header("The id of the connection that One Runtime used."),
     "One-Runtime-Attempts": _header("The number of attempts to send the request.", "integer"),
@@ -72,6 +73,8 @@ def _names(spec: RouteSpec, status: str) -> Iterator[str]:
         yield "WWW-Authenticate"
     if spec.conditional and spec.method != "DELETE" and not errors:
         yield "ETag"
+    if spec.location is not None and status == "201":
+        yield "Location"
     if spec.idempotent and not errors:
         yield REPLAYED
     if spec.relays:

@@ -4,6 +4,7 @@ A scope is a permission of an API key, such as `read`. Every documented route mu
 `api/application.py` collects the declarations for the permission check, the OpenAPI document, the middleware and tests.
 """
 
+import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -71,6 +72,8 @@ class RouteSpec:
     - `idempotent`: True if the route accepts the header `Idempotency-Key`. Every POST that creates something does.
     - `head`: False if the path does not accept HEAD, because a GET has an effect, such as a refresh of tokens.
     - `conditional`: True if the route accepts conditions: `If-None-Match` for a GET, and otherwise `If-Match`.
+    - `location`: the path of a resource that the route creates, such as `/v1/connections/{id}`, or None. The names in
+      the path are fields of the response. A response 201 has the address of the resource in the header `Location`.
     - `relays`: True if the route relays requests to a provider.
     - `operation`: the OpenAPI operation of a plain ASGI route. For other routes, FastAPI generates the operation.
     """
@@ -83,6 +86,7 @@ class RouteSpec:
     idempotent: bool = False
     head: bool = True
     conditional: bool = False
+    location: str | None = None
     relays: bool = False
     operation: Mapping[str, Any] | None = field(default=None, repr=False)
 
@@ -112,7 +116,7 @@ class Routes:
             generate_unique_id_function=_operation_id,
         )
 
-    def route(
+    def route(  # noqa: PLR0913 - by name
         self,
         name: str,
         /,
@@ -122,13 +126,15 @@ class Routes:
         idempotent: bool = False,
         head: bool = True,
         conditional: bool = False,
+        location: str | None = None,
         **options: Any,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a route such as `GET /v1/connections`. `options`: arguments for FastAPI's `add_api_route`."""
         method, path = name.split(" ")
         path_of_spec = path.replace(":path}", "}")
-        self.specs.append(RouteSpec(method, path_of_spec, scope, self.tag, errors, idempotent, head, conditional))
-        route_class = APIRoute if scope is PUBLIC else _authenticated_route(scope, idempotent=idempotent)
+        spec = RouteSpec(method, path_of_spec, scope, self.tag, errors, idempotent, head, conditional, location)
+        self.specs.append(spec)
+        route_class = APIRoute if scope is PUBLIC else _authenticated_route(spec, scope)
 
         def declare(endpoint: Callable[..., Any]) -> Callable[..., Any]:
             self.fastapi.add_api_route(
@@ -166,10 +172,8 @@ class AsgiRoute(Route):
         self.relays = any(spec.relays for spec in self.specs)
 
 
-def _authenticated_route(scope: KeyScope | Literal["any"], *, idempotent: bool) -> type[APIRoute]:
+def _authenticated_route(spec: RouteSpec, scope: KeyScope | Literal["any"]) -> type[APIRoute]:
     """Return a class of routes that authenticate a request and check the scope of the API key.
-
-    `idempotent`: True if the routes accept the header `Idempotency-Key`.
 
     These routes authenticate the request before FastAPI reads the body. A dependency would run after FastAPI has parsed
     the body. A caller without an API key could use much CPU time with large bodies.
@@ -187,13 +191,22 @@ def _authenticated_route(scope: KeyScope | Literal["any"], *, idempotent: bool) 
                 request.scope[PRINCIPAL] = principal
                 if has_json_body:
                     require_json(request.headers.get("content-type", ""))
-                if idempotent:
-                    return await handle_once(services.installation, principal, request, handle)
-                return _or_not_modified(request.scope, await handle(request))
+                if spec.idempotent:
+                    response = await handle_once(services.installation, principal, request, handle)
+                else:
+                    response = _or_not_modified(request.scope, await handle(request))
+                return _with_location(response, spec, services.installation.settings.public_url)
 
             return authenticate_and_handle
 
     return AuthenticatedRoute
+
+
+def _with_location(response: Response, spec: RouteSpec, public_url: str) -> Response:
+    """Add the address of a created resource to a response 201 (RFC 9110, 15.3.2)."""
+    if response.status_code == 201 and spec.location is not None:
+        response.headers["location"] = public_url + spec.location.format_map(json.loads(bytes(response.body)))
+    return response
 
 
 def _or_not_modified(request: Scope, response: Response) -> Response:

@@ -164,6 +164,7 @@ async def list_webhook_endpoints(caller: Authenticated, installation: Installed)
     scope="admin",
     errors=(TargetRefused, Conflict),
     idempotent=True,
+    location="/v1/webhook-endpoints/{id}",
     summary="Create a webhook endpoint",
     status_code=201,
 )
