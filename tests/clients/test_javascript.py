@@ -157,3 +157,9 @@ def json_of(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_package_says_which_node_and_typescript_it_needs(name: str) -> None:
+    assert json_of(CLIENTS / name / "package.json")["engines"] == {"node": ">=20.3"}
+    assert "TypeScript 5.0 or newer" in (CLIENTS / name / "README.md").read_text(encoding="utf-8")
