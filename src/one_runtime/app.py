@@ -165,6 +165,7 @@ async def _lifespan(services: Services, agents: McpEndpoint, observer: Observer,
                 await instances.remove(tx, server)
     finally:
         services.entry_parser.close()
+        await installation.computing.close()
         await installation.egress.close()
         await installation.relay.close()
         await installation.webhook_egress.close()

@@ -10,6 +10,7 @@ from one_runtime.catalog.disabled_integrations import DisabledIntegrations
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
+from one_runtime.computing.functions import FunctionPool
 from one_runtime.db.engine import Database
 from one_runtime.db.row_counts import RowCounts
 from one_runtime.egress.client import Egress
@@ -61,6 +62,7 @@ class Installation:
     failures: FailureLog = field(default_factory=FailureLog)
     unopened_sessions: RowCounts = field(default_factory=RowCounts)
     passwords: PasswordHashing = field(default_factory=PasswordHashing)
+    computing: FunctionPool = field(default_factory=FunctionPool)
     proxy_egress: Egress | None = None
     """Separate outbound network for proxy calls, so that proxy calls cannot use up the connections of other requests.
 

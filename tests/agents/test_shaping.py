@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from one_runtime.agents.shaping import MAX_FIELD, MAX_FIELDS, MAX_PARTS, shape, size_of
 
-ROWS = [{"id": number, "name": "é" * 20, "owner": {"id": 1, "mail": "a@example.com"}} for number in range(50)]
+ROWS: list[dict[str, Any]] = [
+    {"id": number, "name": "é" * 20, "owner": {"id": 1, "mail": "a@example.com"}} for number in range(50)
+]
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=40),

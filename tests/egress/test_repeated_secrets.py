@@ -1,6 +1,5 @@
 """Masking of the secrets that a provider repeats in a response: every way to escape them, and nothing else."""
 
-import asyncio
 import base64
 import html
 import json
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_runtime.egress.provider_text import contains_secret
-from one_runtime.egress.repeated_secrets import mask, mask_while_serving
+from one_runtime.egress.repeated_secrets import mask
 
 KEY: Final = 'sk_live_0123456789+/&"<abcdefghijklmnop'
 CREDENTIAL: Final = "KxQ9/aZ~b+Yt7.w1Rc-e_Uo4=g=="
@@ -197,15 +196,3 @@ def test_time_grows_only_with_the_size_of_the_body(piece: bytes) -> None:
     seconds(MIB)  # compiles, and warms up
     whole, eighth = seconds(2 * MIB), min(seconds(MIB // 4) for _ in range(3))
     assert whole < 24 * eighth + 0.2
-
-
-@pytest.mark.promise("P12")
-async def test_large_body_is_masked_outside_the_event_loop() -> None:
-    body = b"\\u003d" * (2 * MIB // 6) + CREDENTIAL.encode()
-    turns = 0
-    masking = asyncio.create_task(mask_while_serving(body, [CREDENTIAL]))
-    while not masking.done():
-        turns += 1
-        await asyncio.sleep(0)
-    assert masking.result() == mask(body, [CREDENTIAL]) == body[: -len(CREDENTIAL)] + "…".encode()
-    assert turns > 10

@@ -3,25 +3,24 @@
 The calls use the proxy: its credentials, its limits and its request log.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from one_runtime.agents.approvals import ExactCall, require_approval
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.method_overrides import replaces_method
+from one_runtime.agents.response_bodies import MAX_RESPONSE
+from one_runtime.agents.response_reading import Reading, ReceivedBody, read_response
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.operation import Access
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.request import inject
 from one_runtime.connections.connections import Connection, SeveralConnections
 from one_runtime.context import Installation
-from one_runtime.egress.body import decompress
 from one_runtime.egress.errors import UpstreamTooLarge
-from one_runtime.egress.repeated_secrets import mask, mask_while_serving
+from one_runtime.egress.repeated_secrets import mask
 from one_runtime.egress.response import Relayed
 from one_runtime.errors import InvalidInput, NotAllowed
 from one_runtime.proxy import lookup
@@ -30,9 +29,6 @@ from one_runtime.proxy.lookup import ConnectRequired, EndUserConnection
 from one_runtime.proxy.relay import ProxyRequest, call
 from one_runtime.tenancy.agent_policy import READ_METHODS
 from one_runtime.tokens.state import CredentialState
-
-MAX_RESPONSE: Final = 2 * 1024 * 1024
-"""Maximum size in bytes of a provider's response to an agent's call."""
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
@@ -78,33 +74,14 @@ class AgentCall:
 
 @dataclass(frozen=True, slots=True)
 class AgentResponse:
-    """The response of a provider. `body`: without its content encoding."""
+    """The response of a provider. `body`: as the caller wanted to read it. `truncated`, `offset`: see `Shaped`."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     connection: Connection
-
-    @property
-    def is_binary(self) -> bool:
-        """Return True if the body is not a text in UTF-8."""
-        try:
-            return "\x00" in self.body.decode()
-        except UnicodeDecodeError:
-            return True
-
-    @property
-    def data(self) -> Any:
-        """Return the JSON value of the body, its text, or a description of binary data. Return None without a body."""
-        if not self.body:
-            return None
-        kind = self.headers.get("content-type", "")
-        if self.is_binary:
-            return {"binary": True, "content_type": kind, "bytes": len(self.body)}
-        if "json" in kind or self.body[:1] in b"{[":
-            with suppress(ValueError, RecursionError):
-                return json.loads(self.body)
-        return self.body.decode()
+    truncated: str | None = None
+    offset: int | None = None
 
 
 class AgentCalls:
@@ -117,6 +94,7 @@ class AgentCalls:
         self,
         caller: AgentCaller,
         requested: AgentCall,
+        reading: Reading,
         *,
         request_id: str,
         run_id: str | None = None,
@@ -165,8 +143,12 @@ class AgentCalls:
                 if state.integration is None:
                     raise
                 raise AccountRequired(error.detail, state.integration) from error
-        masked = await mask_while_serving(body, response.secrets)
-        return AgentResponse(response.status, _headers(response), masked, state.connection)
+        headers = _headers(response)
+        received = ReceivedBody(
+            body, _header(response, "content-encoding").lower(), headers.get("content-type", ""), [*response.secrets]
+        )
+        read = await read_response(installation.computing, caller.organization_id, received, reading)
+        return AgentResponse(response.status, headers, read.data, state.connection, read.truncated, read.offset)
 
     async def _require_approval(
         self, caller: AgentCaller, state: CredentialState, requested: AgentCall
@@ -283,11 +265,7 @@ async def _read(response: Relayed, record: CallRecord) -> bytes:
                 f"The response has more than {MAX_RESPONSE // 1024 // 1024} MB. Request less data, for example a "
                 "smaller page."
             )
-    encoding = _header(response, "content-encoding").lower()
-    plain = decompress(bytes(pieces), encoding, MAX_RESPONSE)
-    if plain is None:
-        raise UpstreamTooLarge("The decompressed response is too large, or its content encoding is not supported.")
-    return plain
+    return bytes(pieces)
 
 
 def _header(response: Relayed, wanted: str) -> str:

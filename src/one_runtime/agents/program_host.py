@@ -26,7 +26,7 @@ from one_runtime.agents.programs.host import (
 from one_runtime.agents.programs.outcome import MadeCall
 from one_runtime.agents.programs.stubs import module_name
 from one_runtime.agents.requests import compose
-from one_runtime.agents.shaping import compact
+from one_runtime.agents.response_reading import Reading
 from one_runtime.catalog.operation import Argument, Operation
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
@@ -126,12 +126,11 @@ class AgentProgramHost:
                 number = await log.add(MadeCall(call.integration_slug, call.method, call.path, None, 0, function))
 
         response = await self._calls.call(
-            self._caller, call, request_id=self._request_id, run_id=self._run_id, before_write=add
+            self._caller, call, Reading.whole(), request_id=self._request_id, run_id=self._run_id, before_write=add
         )
         if log is not None and number is not None:
             log.set_status(number, response.status)
-        body = compact(response.data).encode() if response.is_binary else response.body
-        return HostResponse(response.status, body, response.headers)
+        return HostResponse(response.status, response.body, response.headers)
 
     async def _refused(self, error: OneRuntimeError) -> Exception:
         """Return the exception for the program."""

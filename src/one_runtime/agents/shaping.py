@@ -40,7 +40,7 @@ class Shaped:
 
 def size_of(data: object) -> int:
     """Return the number of bytes of the data as compact JSON."""
-    return len(compact(data).encode())
+    return len(compact(data).encode(errors="replace"))
 
 
 def compact(data: object) -> str:
@@ -141,7 +141,7 @@ def _replaced(data: Any, path: tuple[str, ...], items: list[Any]) -> Any:
 
 def _cut(text: str, max_bytes: int, offset: int) -> Shaped:
     """Return a part of the text."""
-    part = text[offset:].encode()[:max_bytes].decode(errors="ignore")
+    part = text[offset : offset + max_bytes].encode(errors="replace")[:max_bytes].decode(errors="ignore")
     end = offset + len(part)
     if end >= len(text):
         return Shaped(part)

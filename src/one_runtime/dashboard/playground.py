@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.calls import METHODS, AgentCall, AgentCalls, AgentResponse
+from one_runtime.agents.response_reading import Reading
 from one_runtime.connecting import new_session
 from one_runtime.connecting.new_session import NewSession
 from one_runtime.dashboard.code_examples import CodeExample, CodeExamples
@@ -137,7 +138,8 @@ async def call_provider(visit: Visit) -> Response:
     caller = AgentCaller(visit.organization_id, values["end_user_id"], visit.actor, UNLIMITED)
     calls = AgentCalls(visit.installation, visit.services.proxy_calls)
     try:
-        response = await calls.call(caller, requested, request_id=visit.request.scope["request_id"])
+        request_id = visit.request.scope["request_id"]
+        response = await calls.call(caller, requested, Reading.indented(MAX_SHOWN), request_id=request_id)
     except OneRuntimeError as error:
         return await _call_page(visit, values, shown=Shown.failure(error))
     return await _call_page(visit, values, shown=_shown(response))
@@ -154,11 +156,9 @@ async def _listed(visit: Visit, end_user_id: str, search: str | None, status: st
 
 
 def _shown(response: AgentResponse) -> Shown:
-    """Return a provider's response. A response in JSON is indented."""
-    status = f"{response.status} from the provider"
-    data = response.data
-    text = data if isinstance(data, str) else "" if data is None else _indented(data)
-    return Shown.of(status, text, response.headers)
+    """Return a provider's response."""
+    status, is_cut = f"{response.status} from the provider", response.truncated is not None
+    return Shown(status, response.body.decode(), response.headers, is_cut)
 
 
 def _problem_of(end_user_id: str) -> FormErrors | None:

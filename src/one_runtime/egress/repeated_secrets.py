@@ -1,11 +1,9 @@
 """Mask the secrets that a provider repeats in a response (promises P11 and P13 of docs/security.md)."""
 
-import asyncio
 import re
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from html.entities import html5
 from typing import Final, NamedTuple
 
@@ -13,18 +11,6 @@ from one_runtime.egress.provider_text import MASK, SHORTEST_SECRET, base64_forms
 
 _MOST_LAYERS: Final = 3
 """Number of times that `mask` decodes a body: JSON can contain HTML that contains a URL."""
-
-_QUICK: Final = 16 * 1024
-"""Size in bytes up to which `mask` needs at most a few milliseconds."""
-# One thread, so that the event loop waits for the interpreter's lock behind one thread, at most for 5 ms at a time.
-_thread: Final = ThreadPoolExecutor(1, thread_name_prefix="mask")
-
-
-async def mask_while_serving(body: bytes, secrets: Iterable[str]) -> bytes:
-    """Mask the secrets as `mask` does, and keep the event loop free."""
-    if len(body) <= _QUICK:
-        return mask(body, secrets)
-    return await asyncio.get_running_loop().run_in_executor(_thread, mask, body, secrets)
 
 
 def mask(body: bytes, secrets: Iterable[str]) -> bytes:

@@ -1,5 +1,6 @@
 """Build the answers of the tools: data for programs, and a text for the language model."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,9 +10,8 @@ from one_runtime.agents.calls import AgentResponse
 from one_runtime.agents.connect_requests import LIFETIME
 from one_runtime.agents.end_user_action import ActionNeeded, PausedProgram
 from one_runtime.agents.paused_runs import Kind
-from one_runtime.agents.shaping import compact, shape
+from one_runtime.agents.shaping import compact
 from one_runtime.clock import rfc3339
-from one_runtime.mcp.arguments import CallArguments
 
 _MINUTES: Final = round(LIFETIME.total_seconds() / 60)
 _TASKS: Final[dict[Kind, str]] = {"connect": "to connect {integration}", "approve": "to approve the call"}
@@ -78,12 +78,11 @@ def error_answer(code: str, detail: str) -> ToolAnswer:
     return ToolAnswer({"code": code, "message": detail}, is_error=True, message=f"{code}: {detail}")
 
 
-def response_answer(response: AgentResponse, arguments: CallArguments, offset: int = 0) -> ToolAnswer:
-    """Return the answer for a provider's response, in the size that the agent has chosen."""
-    shaped = shape(response.data, fields=arguments.fields, max_bytes=arguments.max_bytes, offset=offset)
-    data: dict[str, Any] = {"status": response.status, "data": shaped.data}
-    if shaped.truncated is not None:
-        data |= {"truncated": shaped.truncated, "offset": shaped.offset}
+def response_answer(response: AgentResponse) -> ToolAnswer:
+    """Return the answer for a provider's response. Its body is JSON, in the size that the agent has chosen."""
+    data: dict[str, Any] = {"status": response.status, "data": json.loads(response.body)}
+    if response.truncated is not None:
+        data |= {"truncated": response.truncated, "offset": response.offset}
     if response.headers:
         data["headers"] = dict(response.headers)
     data["connection"] = account_fields(response.connection)

@@ -18,6 +18,7 @@ from one_runtime.agents.operations.request import arguments_to_request
 from one_runtime.agents.paused_runs import Kind
 from one_runtime.agents.program_runs import ProgramRuns
 from one_runtime.agents.requests import compose, idempotency_headers
+from one_runtime.agents.response_reading import Reading
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput, OneRuntimeError
@@ -239,13 +240,15 @@ class Tools:
 
     async def _read(self, call: ToolCall, arguments: ReadArguments) -> ToolAnswer:
         request = replace(await self._request(call, arguments), must_read=True)
-        response = await self._calls.call(call.caller, request, request_id=call.request_id)
-        return response_answer(response, arguments, arguments.offset)
+        return await self._call(call, request, arguments, arguments.offset)
 
     async def _write(self, call: ToolCall, arguments: WriteArguments) -> ToolAnswer:
         request = await self._request(call, arguments, write=arguments)
-        response = await self._calls.call(call.caller, request, request_id=call.request_id)
-        return response_answer(response, arguments)
+        return await self._call(call, request, arguments)
+
+    async def _call(self, call: ToolCall, request: AgentCall, arguments: CallArguments, offset: int = 0) -> ToolAnswer:
+        reading = Reading.shortened(arguments.fields, arguments.max_bytes, offset)
+        return response_answer(await self._calls.call(call.caller, request, reading, request_id=call.request_id))
 
 
 def _request(arguments: CallArguments, write: WriteArguments | None) -> AgentCall:

@@ -5,14 +5,11 @@ native code. So neither is part of the server's process. The process reads messa
 to standard output, and ends at the end of standard input. `run.py` and `computing/process.py` are the other side.
 """
 
-import os
-import resource
 import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 from uuid import UUID
 
@@ -23,11 +20,10 @@ from one_runtime.agents.programs.limits import MIB, LimitExceeded, ProgramLimits
 from one_runtime.agents.programs.rendering import Printed, render
 from one_runtime.computing import frames
 from one_runtime.computing.frames import Frame
+from one_runtime.computing.process_limits import has_grown, limit_this_process
 
 MAX_PROGRAMS: Final = 200
 """Number of programs after which the interpreter starts again."""
-MAX_RESIDENT: Final = 192 * MIB
-"""Memory of this process after which the process ends with the program, in bytes."""
 _MAX_DATA: Final = 1024 * MIB
 """Memory that this process and the interpreter can each reserve, in bytes."""
 _ANSWER_SECONDS: Final = 10.0
@@ -55,7 +51,7 @@ class _Imported:
 
 def serve() -> None:
     """Run programs until the end of standard input."""
-    _limit_this_process()
+    limit_this_process(_MAX_DATA)
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # only messages may enter the standard output
     pool: monty.Monty | None = None
@@ -74,7 +70,7 @@ def serve() -> None:
                     max_checkouts_per_worker=MAX_PROGRAMS,
                 ).__enter__()
             _Execution(stdin, stdout, limits).serve(pool, frame)
-            if _most_resident() > MAX_RESIDENT:
+            if has_grown():
                 return
     except _EndOfInput:
         return
@@ -258,7 +254,7 @@ class _Execution:
         raise _Paused
 
     def _send(self, header: dict[str, Any], blob: bytes = b"") -> None:
-        last = header["event"] not in {"waiting", "stays"} and _most_resident() > MAX_RESIDENT
+        last = header["event"] not in {"waiting", "stays"} and has_grown()
         message = {**header, "stdout": self.printed.take(), "last": last}
         self.stdout.write(frames.encode(message, blob))
         self.stdout.flush()
@@ -270,41 +266,13 @@ def _describe_types(stdout: BinaryIO, frame: Frame) -> None:
     kind, message = diagnostics.describe_types(
         request["output"], code.decode(), request["functions"], request["module_names"]
     )
-    last = _most_resident() > MAX_RESIDENT
+    last = has_grown()
     stdout.write(frames.encode({"event": "described", "kind": kind, "message": message, "last": last}))
     stdout.flush()
 
 
 def _unused(*_arguments: object) -> None:
     """Stand for the function `_send` of the prelude. `_Execution._call` answers its calls."""
-
-
-def _limit_this_process() -> None:
-    """Limit the memory and the files of this process and of the interpreter, which inherits the limits.
-
-    A system can refuse some of these calls. The server also ends the processes after a time.
-    """
-    for limit in (
-        lambda: resource.setrlimit(resource.RLIMIT_DATA, (_MAX_DATA, _MAX_DATA)),
-        lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
-        lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
-        lambda: os.nice(5),
-        lambda: Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii"),  # Linux ends this process first
-    ):
-        with suppress(ValueError, OSError):
-            limit()
-
-
-def _most_resident() -> int:
-    """Return the largest memory that this process has used, in bytes. Return 0 on a system without `/proc`.
-
-    `getrusage` is not suitable: on Linux, its maximum also counts the server, which has started this process.
-    """
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 if __name__ == "__main__":
