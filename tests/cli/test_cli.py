@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from one_runtime import __version__
+from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.ids import new_id
 from one_runtime.db.migrations import HEAD
 from one_runtime.encryption import secret_tokens
@@ -129,7 +130,8 @@ def test_organization_requires_a_printable_name(run: Run) -> None:
 def test_database_is_migrated_once(bare: Run, empty_database_url: str) -> None:
     variables = {"DATABASE_URL": empty_database_url}
     assert "one-runtime migrate" in bare("organizations", "list", **variables).sentence
-    assert bare("migrate").line == f"Migrated to {HEAD}."
+    path = sqlite_path(empty_database_url)
+    assert bare("migrate").line == f"Migrated to {HEAD}." + (f" Created {path}." if path else "")
     assert bare("migrate").line == f"Nothing to do: the database is at {HEAD}."
     assert json.loads(bare("migrate", "--json").out) == {"migrated": False, "revision": HEAD}
     assert bare("organizations", "list", "--json").rows == []

@@ -116,6 +116,11 @@ def test_certificate_that_this_machine_refuses_is_explained(tmp_path: Path, bare
 @pytest.mark.parametrize(
     "url, sentence",
     [
+        (
+            "postgresql://ada:p@ss@db.example:5432/one",
+            "more than one @ before the host. In the password, write %40 for @",
+        ),
+        ("postgresql://ada:p@ss@db.example?x=1", "more than one @ before the host"),
         ("sqlite://x.db", "has too few slashes after sqlite:. Write three slashes before a relative path"),
         ("sqlite:x.db", "must begin with sqlite:/// or postgresql://"),
         ("x.db", "must begin with sqlite:/// or postgresql://"),

@@ -48,6 +48,7 @@ REASONS: Final = {
     "PostgreSQL cannot be reached: nothing listens at this address and port",
     "PostgreSQL cannot be reached: its name cannot be resolved",
     "ONE_RUNTIME_DATABASE_URL is not a valid PostgreSQL URL",
+    "ONE_RUNTIME_DATABASE_URL has more than one @ before the host",
 }
 
 
@@ -133,8 +134,10 @@ async def test_incompatible_database_of_a_newer_version_is_reported(patient: Pat
 
 
 async def test_missing_or_invalid_sqlite_file_is_reported(on_sqlite: Patient, tmp_path: Path) -> None:
-    missing = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/deep/down.db"))["database"]
+    missing = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/new.db"))["database"]
     assert (missing.verdict, missing.advice) == ("warning", "The first start of the server creates the file.")
+    deep = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/deep/down.db"))["database"]
+    assert (deep.verdict, deep.saw) == ("problem", f"the folder {tmp_path}/deep does not exist")
     assert not (tmp_path / "deep").exists(), "the doctor created a folder"
     (tmp_path / "text.db").write_text("This is no database, however long one reads. " * 100)
     broken = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/text.db"))["database"]

@@ -66,11 +66,15 @@ def is_ready(port: int) -> bool:
 
 @contextmanager
 def serving(
-    environment: Mapping[str, str], port: int, *words: str, start: "type[subprocess.Popen[bytes]]" = ForkedProcess
+    environment: Mapping[str, str],
+    port: int,
+    *words: str,
+    start: "type[subprocess.Popen[bytes]]" = ForkedProcess,
+    log: Path = Path(os.devnull),
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A ready server, stopped at the end."""
+    """A ready server, stopped at the end. `log`: the file that gets its log."""
     whole = [sys.executable, "-m", "one_runtime", "serve", *words]
-    with start(whole, env=environment, stderr=subprocess.DEVNULL) as process:
+    with log.open("wb") as stderr, start(whole, env=environment, stderr=stderr) as process:
         try:
             for _ in attempts(PATIENCE):
                 assert process.poll() is None, "it did not start"
@@ -105,7 +109,7 @@ def port() -> int:
 
 
 def test_sqlite_is_migrated_by_the_server_and_served_by_one_only(tmp_path: Path, port: int) -> None:
-    url = f"sqlite:///{tmp_path / 'data' / 'one.db'}"
+    url = f"sqlite:///{tmp_path / 'one.db'}"
     environment = variables(url, port, new_key())
     with serving(environment, port):
         key = asyncio.run(key_of_a_new_organization(url))
@@ -160,8 +164,28 @@ def test_links_to_a_sqlite_file_do_not_allow_a_second_server(tmp_path: Path, por
             assert f"{path} has 2 names (hard links)" in refusal(other), path
 
 
+def test_server_creates_no_folder_for_its_database(tmp_path: Path, port: int) -> None:
+    wrong = variables(f"sqlite:///{tmp_path / 'typo' / 'deep' / 'one.db'}", port, new_key())
+    for words in ((), ("migrate",)):
+        sentence = refusal(wrong) if not words else command(wrong, *words).stderr
+        assert f"he folder {tmp_path / 'typo' / 'deep'} does not exist" in sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_server_says_that_it_has_created_a_database(tmp_path: Path, port: int) -> None:
+    """A server that starts in a wrong folder would otherwise look like a server that has lost its data."""
+    environment = variables(f"sqlite:///{tmp_path / 'one.db'}", port, new_key(), LOG_LEVEL="warning")
+    for created in (1, 0):
+        with serving(environment, port, log=tmp_path / "log"):
+            pass
+        lines = [line for line in (tmp_path / "log").read_text().splitlines() if "database_created" in line]
+        assert len(lines) == created
+        assert all(str(tmp_path / "one.db") in line for line in lines)
+
+
 def test_server_of_a_link_locks_the_real_file(tmp_path: Path, port: int) -> None:
-    (tmp_path / "link.db").symlink_to(tmp_path / "data" / "one.db")  # the first start creates the folder and the file
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "data" / "one.db")  # the first start creates the file
     with serving(variables(f"sqlite:///{tmp_path / 'link.db'}", port, new_key()), port):
         other = variables(f"sqlite:///{tmp_path / 'data' / 'one.db'}", free_port(), new_key())
         assert "Another server uses" in refusal(other)
@@ -203,7 +227,10 @@ def test_several_workers_require_postgresql(tmp_path: Path, port: int) -> None:
 def test_server_without_a_key_ring_does_not_start(tmp_path: Path, port: int) -> None:
     url = f"sqlite:///{tmp_path / 'one.db'}"
     assert "one-runtime keys new" in refusal(variables(url, port, ""))
-    assert "must be 32 bytes" in refusal(variables(url, port, "c2hvcnQ="))
+    assert "must be 32-byte keys in base64" in refusal(variables(url, port, "c2hvcnQ="))
+    (tmp_path / "keys").write_text("c2hvcnQ=")
+    from_file = variables(url, port, "", ENCRYPTION_KEYS_FILE=str(tmp_path / "keys"))
+    assert "the file that ONE_RUNTIME_ENCRYPTION_KEYS_FILE names" in refusal(from_file)
     assert "must be 32-byte keys in base64" in refusal(variables(url, port, "@"))
 
 

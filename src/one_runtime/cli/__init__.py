@@ -129,17 +129,20 @@ def demo_command(
 @app.command("migrate")
 def migrate_command(*, as_json: AsJson = False) -> None:
     """Migrate the database to the schema of this One Runtime version."""
+    from one_runtime.db.database_url import sqlite_path
     from one_runtime.db.migrations import HEAD, current_revision, migrate_configured
     from one_runtime.settings import load_settings
 
     settings = load_settings()
+    path = sqlite_path(settings.migration_url)
+    is_new = path is not None and not Path(path).exists()
     is_migrated = migrate_configured(settings)
     revision = HEAD if is_migrated else current_revision(settings.migration_url)
     if as_json:
         print_json({"migrated": is_migrated, "revision": revision})
         return
     if is_migrated:
-        typer.echo(f"Migrated to {HEAD}.")
+        typer.echo(f"Migrated to {HEAD}." + (f" Created {Path(path or '').resolve()}." if is_new else ""))
         return
     newer = f", which is newer than {HEAD}. This version can use it" if revision != HEAD else ""
     typer.echo(f"Nothing to do: the database is at {revision}{newer}.")

@@ -42,6 +42,7 @@ _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE | re.ASCII)
 _ADVICE: Final = (
     f"Set {_VARIABLE} to sqlite:///file.db, sqlite:////folder/file.db or postgresql://user:password@host:5432/name."
 )
+_AUTHORITY_END: Final = re.compile(r"[/?#]")
 _ENCODE: Final = "In the password, write %40 for @, %2F for /, %3A for :, %3F for ?, %23 for # and %25 for %."
 INVALID_URL: Final = Obstacle(
     f"{_VARIABLE} is not a valid PostgreSQL URL", f"Write postgresql://user:password@host:5432/name. {_ENCODE}"
@@ -159,8 +160,12 @@ def url_obstacle(url: str) -> Obstacle | None:
         )
     if url in {"sqlite:///", IN_MEMORY}:
         return Obstacle(f"{_VARIABLE} names no file, and One Runtime needs a file", "Write sqlite:///file.db.")
-    if url.startswith(("sqlite:///", "postgresql://", "postgres://")):
+    if url.startswith("sqlite:///"):
         return None
+    if url.startswith(("postgresql://", "postgres://")):
+        # libpq ends the password at the first @, and would look for a host with the rest of the password in its name.
+        signs = _AUTHORITY_END.split(url.partition("://")[2], maxsplit=1)[0].count("@")
+        return Obstacle(f"{_VARIABLE} has more than one @ before the host", _ENCODE) if signs > 1 else None
     return Obstacle(
         f"{_VARIABLE} begins with {scheme}://, but One Runtime supports only SQLite and PostgreSQL", _ADVICE
     )
@@ -209,7 +214,8 @@ _OWNER: Final = "Run this command as the server's user, who must own the folder 
 def sqlite_obstacle(path: Path) -> Obstacle | None:
     """Return the reason why this process cannot write a SQLite file, or None. The file can be missing.
 
-    SQLite writes further files into the folder of the file.
+    SQLite writes further files into the folder of the file. One Runtime creates no folder, because a missing folder
+    usually means that the path is mistyped, and the server would start with an empty database.
     """
     if os.path.isdir(path):  # noqa: PTH112 - see `_existing_folder`
         advice = f"Add the name of a file to {_VARIABLE}, such as sqlite:///{path / 'one-runtime.db'}."
@@ -218,6 +224,11 @@ def sqlite_obstacle(path: Path) -> Obstacle | None:
     blocking = next((parent for parent in path.resolve().parents if os.path.isfile(parent)), None)  # noqa: PTH113
     if blocking is not None:
         return Obstacle(f"{blocking} is a file, and not a folder", f"Correct the path in {_VARIABLE}.")
+    if folder != path.resolve().parent and _may(folder, os.X_OK):
+        return Obstacle(
+            f"the folder {path.resolve().parent} does not exist",
+            f"Create the folder, or correct the path in {_VARIABLE}.",
+        )
     if not _may(folder, os.W_OK | os.X_OK):
         return Obstacle(f"this user cannot write into the folder {folder}", _OWNER)
     if path.exists() and not _may(path, os.R_OK | os.W_OK):

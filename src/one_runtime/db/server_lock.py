@@ -17,7 +17,6 @@ def hold_server_lock(path: str, refusal: str) -> Iterator[None]:
     Raises: ConfigurationError if another process holds the lock.
     """
     lock_file = lock_path(path, "serving")
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
     with lock_file.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -200,14 +200,13 @@ def _examine_pooler(settings: Settings) -> list[Finding]:
 
 
 def _examine_file(path: Path) -> list[Finding]:
-    """Check the file and the disk of SQLite. Before the first start, the file and its folder can be missing."""
+    """Check the file and the disk of SQLite. Before the first start, the file can be missing."""
     obstacle = sqlite_obstacle(path)
     if obstacle is not None:
         return [problem("database", *obstacle)]
     if not path.exists():
-        folder = next(parent for parent in path.absolute().parents if parent.is_dir())
         return [
-            _examine_disk(folder, 0),
+            _examine_disk(path.resolve().parent, 0),
             warning("database", f"{path} does not exist", "The first start of the server creates the file."),
         ]
     return [_examine_disk(path.absolute().parent, path.stat().st_size), _examine_permissions(path)]

@@ -74,6 +74,12 @@ class SealContext:
         return b"\x00".join([_FORMAT, self.table.encode(), self.row.encode(), str(self.version).encode()])
 
 
+_WRONG_KEY: Final = (
+    "ONE_RUNTIME_ENCRYPTION_KEYS, or the file that ONE_RUNTIME_ENCRYPTION_KEYS_FILE names, must be 32-byte keys in "
+    "base64, separated by commas. `one-runtime keys new` prints a key."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """A ciphertext, and the id of its key."""
@@ -94,7 +100,7 @@ class Vault:
                 "ONE_RUNTIME_ENCRYPTION_KEYS_FILE."
             )
         if any(len(key) != KEY_BYTES for key in keys):
-            raise ConfigurationError("Every key in ONE_RUNTIME_ENCRYPTION_KEYS must be 32 bytes in base64.")
+            raise ConfigurationError(_WRONG_KEY)
         self._keys = {key_id(key): key for key in keys}
         self._cipher = lru_cache(maxsize=4096)(self._make_cipher)
         self.is_for_issued_tokens = False
@@ -176,9 +182,7 @@ def parse_keys(text: str) -> tuple[bytes, ...]:
     try:
         return tuple(base64.b64decode(part, validate=True) for part in text.replace(",", " ").split())
     except (binascii.Error, ValueError) as error:
-        raise ConfigurationError(
-            "ONE_RUNTIME_ENCRYPTION_KEYS must be 32-byte keys in base64, separated by commas."
-        ) from error
+        raise ConfigurationError(_WRONG_KEY) from error
 
 
 def key_id(key: bytes) -> str:

@@ -5,6 +5,7 @@ import gc
 import resource
 import socket
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Final
 
 from starlette.types import ASGIApp
@@ -65,8 +66,11 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
         listeners = stack.enter_context(bound_listeners(settings.listen))
         if settings.dashboard_listen:
             listeners += stack.enter_context(bound_listeners(settings.dashboard_listen, "ONE_RUNTIME_DASHBOARD_LISTEN"))
+        is_new = path is not None and not Path(path).exists()
         if path or migrate_first:
             migrate_configured(settings)
+        if is_new:
+            log.warning("database_created", path=str(Path(path or "").resolve()))
         asyncio.run(_verify(settings))
         if settings.acme_listen:
             stack.enter_context(acme_served(settings))

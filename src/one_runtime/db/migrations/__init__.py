@@ -203,7 +203,6 @@ def _exclusive(url: str) -> Iterator[None]:
     path = sqlite_path(url)
     if path:
         lock_file = lock_path(path, "migrating")
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
         with lock_file.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             Path(path).touch(mode=0o600)  # SQLite creates the -wal and -shm files with the same mode
