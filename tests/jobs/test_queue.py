@@ -65,6 +65,8 @@ async def add(database: Database, actor: Actor, due_in: timedelta = timedelta())
             attempts=0,
             due_at=now + due_in,
             give_up_at=now + timedelta(days=1),
+            kept_with=None,
+            account_id=None,
             audience=None,
         )
     return row_id

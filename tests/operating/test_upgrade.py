@@ -50,6 +50,7 @@ COMMITS: Final = {
     "0020": "abcf89b5e66d34d7579847cb5cfb4c8ee3f56cd3",
     "0021": "e0d0acf571bcf19c844caef20f78076e601f92b6",
     "0022": "c318f4045f4181933227560c3e135e99caa06eaf",
+    "0023": "d135ba0412a9e651d58bec89bcc6711f5dad1826",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15
