@@ -151,7 +151,7 @@ def test_invalid_base64_ring_is_refused_without_quoting_it(text: str) -> None:
 
 @pytest.mark.parametrize("length", [1, 16, 31, 33, 64])
 def test_key_of_another_length_is_refused(length: int) -> None:
-    with pytest.raises(ConfigurationError, match="32 bytes"):
+    with pytest.raises(ConfigurationError, match="32-byte keys"):
         Vault([KEY, secrets.token_bytes(length)])
 
 

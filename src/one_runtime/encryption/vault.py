@@ -76,7 +76,7 @@ class SealContext:
 
 _WRONG_KEY: Final = (
     "ONE_RUNTIME_ENCRYPTION_KEYS, or the file that ONE_RUNTIME_ENCRYPTION_KEYS_FILE names, must be 32-byte keys in "
-    "base64, separated by commas. `one-runtime keys new` prints a key."
+    "base64, separated by commas. Create one with `one-runtime keys new`."
 )
 
 
