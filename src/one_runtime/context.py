@@ -29,6 +29,7 @@ class Timing:
     """Times of a token refresh. The numbers are in seconds.
 
     - `lease`: time for which one process reserves a connection for a refresh.
+    - `answer`: maximum time for which a caller waits for the provider. The request continues after this time.
     - `request`: maximum time to wait for the provider. This time must end before the lease ends. After the lease,
       another process can start a refresh.
     - `patience`: maximum time for which another process waits for the result of the refresh.
@@ -37,7 +38,8 @@ class Timing:
     """
 
     lease: timedelta = timedelta(seconds=60)
-    request: float = 20.0
+    answer: float = 20.0
+    request: float = 55.0
     patience: float = 30.0
     store: float = 600.0
     poll: float = 0.05

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 import yaml
 
+from one_runtime.context import Timing
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.integrations.entry_process import MAX_MEMORY
 from one_runtime.serving.server import GRACE
@@ -170,7 +171,10 @@ def test_containers_run_without_privileges_on_a_read_only_file_system(compose: d
 
 
 def test_stop_timeout_of_the_container_covers_running_requests(compose: dict[str, Any]) -> None:
-    assert int(compose["services"]["server"]["stop_grace_period"].removesuffix("s")) > longest_drain() + GRACE
+    assert (
+        int(compose["services"]["server"]["stop_grace_period"].removesuffix("s"))
+        > longest_drain() + GRACE + Timing().request
+    )
 
 
 def test_pools_of_the_workers_fit_the_default_limit_of_postgresql(compose: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from one_runtime import __version__
+from one_runtime.context import Timing
 from one_runtime.encryption.vault import new_key
 from one_runtime.serving.server import GRACE
 from one_runtime.settings import load_settings
@@ -96,7 +97,7 @@ def test_secrets_are_credentials_and_absent_from_unit_and_settings() -> None:
 
 def test_stop_timeout_of_the_unit_covers_running_requests() -> None:
     (stop,) = values("TimeoutStopSec")
-    assert int(stop) > longest_drain() + GRACE
+    assert int(stop) > longest_drain() + GRACE + Timing().request
     assert values("KillMode") == ["mixed"], "a signal to the workers too would end what they have in flight"
 
 

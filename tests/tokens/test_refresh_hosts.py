@@ -107,7 +107,7 @@ async def test_a_hanging_host_does_not_delay_the_refreshes_at_another_host(app: 
 
 def patient(app: RotatingApplication) -> Installation:
     """The installation with longer times, for a machine on which a test takes long."""
-    return replace(app.installation, timing=Timing(lease=timedelta(seconds=90), request=80.0))
+    return replace(app.installation, timing=Timing(lease=timedelta(seconds=90), answer=80.0, request=80.0))
 
 
 async def hang(app: RotatingApplication, count: int) -> list[Seeded]:

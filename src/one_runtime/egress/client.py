@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from one_runtime.egress.pool import Certificate, Pool
 
+_SHORTEST_LAST_LOOK: Final = 0.05
+_LONGEST_LAST_LOOK: Final = 5.0
+"""Limits of the seconds in which a request reads what has arrived, after its time has passed (`_timeout`)."""
+
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -117,7 +121,7 @@ class Egress:
         with observed(method, integration) as observed_request:
             hop = first_hop(method, url, headers, body)
             try:
-                async with asyncio.timeout(limits.total):
+                async with _timeout(limits.total):
                     response = await self._follow(hop, limits, deadline, follow_redirects=follow_redirects)
             except TimeoutError:
                 raise UpstreamTimeout(
@@ -217,6 +221,28 @@ class Egress:
             if redirects > limits.redirects:
                 raise UpstreamProtocolError(f"{hop.target.authority} redirects more than {limits.redirects} times.")
             hop = following
+
+
+@asynccontextmanager
+async def _timeout(seconds: float) -> AsyncIterator[None]:
+    """Raise TimeoutError after some seconds, as `asyncio.timeout` does, but first read what has already arrived.
+
+    While a process or its machine is suspended, responses arrive at the sockets. Afterwards, the event loop can run the
+    timer before it reads the sockets. So if the timer runs late, extend the time by this delay.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    async with asyncio.timeout(None) as timeout:
+
+        def end() -> None:
+            late = loop.time() - deadline
+            timeout.reschedule(loop.time() + min(max(late, _SHORTEST_LAST_LOOK), _LONGEST_LAST_LOOK))
+
+        timer = loop.call_at(deadline, end)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 async def _read_response(answer: "ClientResponse", hop: Hop, limits: Limits) -> Response:

@@ -105,7 +105,10 @@ class Pool:
         dial = Dial(hop.target, tenant, deadline)
         before = dialling.set(dial)
         try:
-            timeout = aiohttp.ClientTimeout(connect=connect, sock_read=limits.idle)
+            # With a deadline, a longer wait for data needs no timer of its own. After a pause of the process, the timer
+            # would end the request before the event loop reads the socket (`client._timeout`).
+            idle = None if deadline is not None and limits.idle >= limits.total else limits.idle
+            timeout = aiohttp.ClientTimeout(connect=connect, sock_read=idle)
             async with await self._send(hop, timeout, dial) as answer:
                 if answer.status < 200:
                     raise UpstreamProtocolError(

@@ -21,14 +21,24 @@ class SingleFlight:
 
         If a caller is cancelled, the call continues until its work is complete.
         """
+        return await asyncio.shield(self.start(key, call))
+
+    def start(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Task[T]":
+        """Return the running call for this key. Start `call` if no call for the key is running.
+
+        Wait for the task with `asyncio.wait` or `asyncio.shield`, so that a cancellation does not end the call.
+        """
         flight = self._flying.get(key)
         if flight is None:
             flight = asyncio.create_task(call())
             self._flying[key] = flight
             flight.add_done_callback(lambda _: self._flying.pop(key, None))
             flight.add_done_callback(_seen)
-        answer: T = await asyncio.shield(flight)
-        return answer
+        return flight
+
+    def find(self, key: Hashable) -> "asyncio.Task[Any] | None":
+        """Return the running call for this key, or None."""
+        return self._flying.get(key)
 
     async def land(self) -> None:
         """Wait until every running call has ended."""

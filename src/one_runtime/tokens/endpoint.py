@@ -22,7 +22,7 @@ from one_runtime.oauth.token_response import TokenSet, read_token_response
 from one_runtime.telemetry import metrics
 
 LIMITS: Final = Limits(connect=10.0, idle=20.0, total=20.0, body=1024 * 1024)
-"""Limits of a request, in seconds and bytes. A caller can shorten the total time with `until`."""
+"""Limits of a request, in seconds and bytes. With `until`, a caller sets another total time."""
 
 _NAMES: Final[Mapping[type, str]] = {
     AuthorizationCode: "authorization_code",
@@ -73,7 +73,10 @@ async def send(
         EndpointTargetRefused: One Runtime sends no requests to the address of the endpoint.
         TemporaryFailure: One Runtime cannot send the request, or the provider sends no response.
     """
-    limits = LIMITS if until is None else replace(LIMITS, total=min(LIMITS.total, until - time.monotonic()))
+    limits = LIMITS
+    if until is not None:
+        left = until - time.monotonic()
+        limits = replace(LIMITS, idle=left, total=left)
     if limits.total <= 0:
         raise TemporaryFailure(f"The time for the request to {integration.name} has passed. Try again.")
     try:

@@ -58,6 +58,11 @@ def record_error(installation: Installation, connection: Connection, error: OAut
             record_success(installation, connection, after_failure=False)
 
 
+def record_slowness(installation: Installation, connection: Connection) -> None:
+    """Record that the token host of a connection has not answered within the time of a caller."""
+    _host_of(installation, connection).record_failure(connection.id, installation.clock())
+
+
 def _host_of(installation: Installation, connection: Connection) -> TokenHost:
     slug, params = connection.integration_slug, connection.params
     name = token_host(installation.catalog, connection.organization_id, slug, connection.auth_type, params)

@@ -51,6 +51,8 @@ from one_runtime.tokens.state import (
 
 log = Logger()
 
+_LONGEST_ATTEMPT: Final = 30.0
+"""Maximum number of seconds that one attempt to store new tokens counts of `Timing.store`."""
 _FIRST_BACKOFF: Final = timedelta(seconds=10)  # at least 5 seconds after `jittered`
 LONGEST_BACKOFF: Final = timedelta(minutes=10)
 """Longest pause after failed refreshes, if the provider requests no longer pause."""
@@ -60,25 +62,26 @@ LONGEST_BACKOFF: Final = timedelta(minutes=10)
 class Lease:
     """The right of this process to refresh the tokens of one connection.
 
-    `ask_until`: the deadline of the request to the provider. `ends`: the end of the lease. Both are values of
-    `time.monotonic`.
+    `answer_until`: the time until which a caller waits for the provider. `ask_until`: the deadline of the request to
+    the provider. Both are values of `time.monotonic`.
     """
 
     id: str
+    answer_until: float
     ask_until: float
-    ends: float
 
 
 Outcome: TypeAlias = tuple[CredentialState, Decision]
 
 
 async def store_tokens(
-    installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet, lease: Lease
+    installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet
 ) -> Outcome:
     """Commit the new tokens before any caller receives the tokens.
 
     Until the commit, only this process has the new tokens. So the process repeats a failed commit for the time
     `Timing.store`, even after the end of the lease. A commit fails if the database is unavailable or its disk is full.
+    While the process is suspended, the time does not count.
     If an operator activates a key during the refresh, and this process does not have the key, the process encrypts the
     tokens with another key.
 
@@ -89,16 +92,18 @@ async def store_tokens(
     - With a new refresh token, the row no longer holds the old refresh token. The second commit passes the new tokens
       to `queue_revocation`. `queue_revocation` neither revokes nor keeps tokens that a connection still uses.
     """
-    deadline, pause = max(lease.ends, time.monotonic() + installation.timing.store), installation.timing.poll
+    left, pause = installation.timing.store, installation.timing.poll
     while True:
+        begun = time.monotonic()
         try:
             return await _commit(installation, state, grant, tokens)
         except (Unavailable, KeyNotInRing) as error:
-            if time.monotonic() > deadline:
+            if left <= 0:
                 raise
             log.warning("refresh_not_stored_yet", connection_id=state.connection.id, code=error.code)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
+            left -= min(time.monotonic() - begun, _LONGEST_ATTEMPT)
 
 
 async def _commit(installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet) -> Outcome:

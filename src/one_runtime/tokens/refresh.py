@@ -14,9 +14,12 @@ user connects again, or the lease ends and another process refreshes the tokens.
 
 import asyncio
 import time
+from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from typing import Final
 
 from one_runtime.auth_types import AUTH_METHODS, RefreshGrant, oauth2_of
 from one_runtime.catalog.request import ConnectionValues
@@ -31,6 +34,7 @@ from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError
 from one_runtime.telemetry import metrics
+from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.decision import (
@@ -45,7 +49,7 @@ from one_runtime.tokens.decision import (
     decide,
 )
 from one_runtime.tokens.endpoint import TokenEndpoint
-from one_runtime.tokens.host import record_error, record_success
+from one_runtime.tokens.host import record_error, record_slowness, record_success
 from one_runtime.tokens.recording import (
     Lease,
     Outcome,
@@ -62,6 +66,10 @@ from one_runtime.tokens.state import (
     with_oauth_client,
 )
 
+_TAKES_TOO_LONG: Final = "The refresh of the tokens takes too long. Try again later."
+
+log = Logger()
+
 
 class ReauthRequired(Conflict):
     """The end user has to connect again. One Runtime can no longer use the stored credentials."""
@@ -69,11 +77,22 @@ class ReauthRequired(Conflict):
     code = "needs_reauth"
 
 
-class _RefreshElsewhere(ProviderUnavailable):
-    """Another process is refreshing the credentials."""
+class _RefreshRunning(ProviderUnavailable):
+    """Another process, or an earlier refresh of this process, is refreshing the credentials.
 
-    def __init__(self) -> None:
-        super().__init__("Another server is refreshing the tokens. Try again.", 1)
+    `has_waited`: True if the refresh that raises this error has waited for the other refresh.
+    """
+
+    def __init__(self, *, has_waited: bool) -> None:
+        super().__init__("The refresh of the tokens is still in progress. Try again.", 1)
+        self.has_waited = has_waited
+
+
+class _ProviderSlow(ProviderUnavailable):
+    """The provider has not answered within the time of a caller. The request continues."""
+
+    def __init__(self, integration_name: str) -> None:
+        super().__init__(f"{integration_name} has not answered yet. The refresh of the tokens continues. Try again.", 5)
 
 
 class ClientRefused(Conflict):
@@ -165,7 +184,7 @@ async def refresh_in_background(installation: Installation, key: ConnectionKey) 
 
     Raises: the exceptions of `fresh_credentials`.
     """
-    with suppress(_RefreshElsewhere):
+    with suppress(_RefreshRunning):
         await _join(installation, key, CredentialRequest(waits=False))
 
 
@@ -184,17 +203,17 @@ async def _join(
         async with asyncio.timeout(timing.lease.total_seconds() + timing.patience):
             try:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-            except _RefreshElsewhere:
-                # The joined refresh gave up, because another process has the lease. For example, the worker's refresh
-                # never waits for the lease. If this caller can wait, start a refresh that waits.
-                if not request.waits:
+            except _RefreshRunning as running:
+                # The worker's refresh never waits for another refresh. If this caller joined it and can wait, start a
+                # refresh that waits.
+                if running.has_waited or not request.waits:
                     raise
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
             # A joined refresh can return the version that the caller rejected. Then a second refresh is necessary.
             if usable.version == request.rejected:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
     except TimeoutError as error:  # the refresh continues, and can still store the new tokens
-        raise Unavailable("The refresh of the tokens takes too long. Try again later.") from error
+        raise Unavailable(_TAKES_TOO_LONG) from error
     return usable
 
 
@@ -203,17 +222,13 @@ async def _execute(
 ) -> UsableCredential:
     """Call `decide`, and execute the decision.
 
-    If the decision requires a refresh, but another process has the lease, wait and call `decide` again.
+    If the decision requires a refresh, but another refresh is running, wait and call `decide` again.
     """
-    timing = installation.timing
-    deadline = time.monotonic() + timing.patience
+    deadline = time.monotonic() + installation.timing.patience
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # This process counts the duration of the lease from `started`. The database counts the duration from the later
-        # time at which it grants the lease. So the process stops using the lease before another process can acquire a
-        # lease.
-        started, now = time.monotonic(), installation.clock()
+        now = installation.clock()
         decision = decide(state, now, request)
         match decision:
             case Fresh(schedule) | UseUntil(_, schedule):
@@ -222,22 +237,78 @@ async def _execute(
                 await _record_needs_reauth(installation, state, decision, request)
             case Refresh(usable=False) if not installation.liveness.is_live:
                 raise UnconfirmedCopy
-            case Refresh(grant, usable) if installation.liveness.is_live:
-                async with installation.database.read() as tx:
-                    state = await with_oauth_client(tx, installation, state)
-                lease = await _acquire(installation, state, started, usable=usable)
-                if lease is not None:
-                    state, decision = await _ask_provider(installation, state, grant, lease, request)
-                elif not usable:
+            case Refresh() if installation.liveness.is_live:
+                outcome = await _refresh_in_time(installation, state, decision, request)
+                if outcome is not None:
+                    state, decision = outcome
+                elif not decision.usable:
                     if not request.waits or time.monotonic() > deadline:
-                        raise _RefreshElsewhere
-                    await asyncio.sleep(timing.poll)
+                        raise _RefreshRunning(has_waited=request.waits)
+                    await _wait_for_running(installation, key, deadline)
                     state = None
                     continue
         return _result(state, decision, installation.clock())
 
 
-async def _acquire(installation: Installation, state: CredentialState, started: float, *, usable: bool) -> Lease | None:
+async def _refresh_in_time(
+    installation: Installation, state: CredentialState, decision: Refresh, request: CredentialRequest
+) -> Outcome | None:
+    """Ask the provider for new tokens, and record the response.
+
+    Return None if another refresh of the connection is running. If the provider does not answer within `Timing.answer`,
+    the request continues, and this process records the response later. In this case, also return None if callers can
+    use the present credentials.
+
+    Raises: the exceptions of `_acquire` and `_ask_provider`; _ProviderSlow; Unavailable.
+    """
+    flights, flight = installation.flights, _exchange_of(state.connection.key)
+    if flights.find(flight) is not None:  # this process can hold new tokens that it has not stored yet
+        return None
+    async with installation.database.read() as tx:
+        state = await with_oauth_client(tx, installation, state)
+    lease = await _acquire(installation, state, usable=decision.usable)
+    if lease is None:
+        return None
+    answered = asyncio.Event()
+    exchange = flights.start(
+        flight, lambda: _ask_provider(installation, state, decision.grant, lease, request, answered)
+    )
+    finished, _ = await asyncio.wait({exchange}, timeout=lease.answer_until - time.monotonic())
+    if finished:
+        return exchange.result()
+    exchange.add_done_callback(partial(_log_late_failure, state.connection.id))
+    if not answered.is_set():
+        record_slowness(installation, state.connection)
+    if decision.usable:
+        return None
+    if answered.is_set():  # the new tokens cannot be stored now
+        raise Unavailable(_TAKES_TOO_LONG)
+    raise _ProviderSlow(state.integration_name)
+
+
+def _exchange_of(key: ConnectionKey) -> Hashable:
+    """Return the key of the running request to the provider in `Installation.flights`."""
+    return ("exchange", key.connection_id)
+
+
+def _log_late_failure(connection_id: str, exchange: "asyncio.Task[Outcome]") -> None:
+    """Log the error of a request that no caller waits for."""
+    error = None if exchange.cancelled() else exchange.exception()
+    if error is not None:
+        code = error.code if isinstance(error, OneRuntimeError) else type(error).__name__
+        log.warning("late_refresh_failed", connection_id=connection_id, code=code)
+
+
+async def _wait_for_running(installation: Installation, key: ConnectionKey, deadline: float) -> None:
+    """Wait for the running request of this process, or a moment for another process."""
+    exchange = installation.flights.find(_exchange_of(key))
+    if exchange is None:
+        await asyncio.sleep(installation.timing.poll)
+    else:
+        await asyncio.wait({exchange}, timeout=max(deadline - time.monotonic(), 0))
+
+
+async def _acquire(installation: Installation, state: CredentialState, *, usable: bool) -> Lease | None:
     """Acquire the lease. Return None if another process has a lease, or has changed the credentials.
 
     `usable`: True if the caller can use the present credentials. In this case, also return None if this process cannot
@@ -246,6 +317,9 @@ async def _acquire(installation: Installation, state: CredentialState, started: 
     Raises: KeyNotInRing if this process cannot encrypt new tokens, and the credentials are not usable.
     """
     vault, clock, timing = installation.vault, installation.clock, installation.timing
+    # This process counts the duration of the lease from `started`. The database counts the duration from the later time
+    # at which it grants the lease. So the process stops using the lease before another process can acquire a lease.
+    started = time.monotonic()
     try:
         async with installation.database.write() as tx:
             lease_id = await credentials.acquire_lease(
@@ -257,7 +331,7 @@ async def _acquire(installation: Installation, state: CredentialState, started: 
         return None
     if lease_id is None:
         return None
-    return Lease(lease_id, started + timing.request, started + timing.lease.total_seconds())
+    return Lease(lease_id, started + timing.answer, started + timing.request)
 
 
 def _result(state: CredentialState, decision: Decision, now: datetime) -> UsableCredential:
@@ -340,11 +414,18 @@ async def _record_needs_reauth(
 
 
 async def _ask_provider(
-    installation: Installation, state: CredentialState, grant: RefreshGrant, lease: Lease, request: CredentialRequest
+    installation: Installation,
+    state: CredentialState,
+    grant: RefreshGrant,
+    lease: Lease,
+    request: CredentialRequest,
+    answered: asyncio.Event,
 ) -> Outcome:
     """Ask the provider for new tokens, and record the response. The caller holds the lease.
 
     Return the new state and the new decision. If the new tokens are stored, the decision is `Fresh`.
+
+    `answered`: set as soon as the provider has answered, or the request has failed.
 
     Raises:
         NotFound, Unavailable: see the classes.
@@ -353,7 +434,10 @@ async def _ask_provider(
     try:
         endpoint = _token_endpoint(state)
         egress = installation.egress.for_tenant(state.connection.organization_id)
-        tokens = await endpoint.ask(egress, installation.clock, grant, until=lease.ask_until)
+        try:
+            tokens = await endpoint.ask(egress, installation.clock, grant, until=lease.ask_until)
+        finally:
+            answered.set()
     except OneRuntimeError:  # the request could not be built
         async with installation.database.write() as tx:
             await credentials.release_lease(tx, state.connection.key, lease.id)
@@ -369,7 +453,7 @@ async def _ask_provider(
         return await record_failure(installation, state, lease, error, request)
     record_success(installation, state.connection, after_failure=state.stored.failures > 0)
     with metrics.token_commit():  # measures how long the new tokens exist only in memory
-        return await store_tokens(installation, state, grant, tokens, lease)
+        return await store_tokens(installation, state, grant, tokens)
 
 
 def _token_endpoint(state: CredentialState) -> TokenEndpoint:

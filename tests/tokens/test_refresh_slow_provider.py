@@ -1,0 +1,125 @@
+"""P8: a token response that comes late is stored. Callers do not wait for it, and nobody sends the same token again."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from one_runtime.connections.credentials import ProviderUnavailable
+from one_runtime.context import Installation, Timing
+from one_runtime.jobs.token_hosts import FAILED_CONNECTIONS
+from one_runtime.tokens.refresh import fresh_credentials, refresh
+from one_runtime.tokens.refresh_due import refresh_due
+from tests.tokens.rotating import RotatingApplication, Seeded, generation_of, read_stored, token_of
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.promise("P8")
+
+
+def impatient(app: RotatingApplication, timing: Timing | None = None) -> Installation:
+    """The installation, whose callers get an answer after a moment."""
+    return replace(app.installation, timing=replace(timing or app.installation.timing, answer=0.3))
+
+
+async def generation_stored(app: RotatingApplication, seeded: Seeded) -> int:
+    """Return the generation of the stored refresh token."""
+    _, stored = await read_stored(app.installation, seeded.key)
+    return generation_of(stored.secrets["refresh_token"])
+
+
+@pytest.mark.parametrize("hold", ["before", "after"])
+async def test_a_response_after_the_time_of_the_caller_is_stored(app: RotatingApplication, hold: str) -> None:
+    seeded, installation = await app.connect(hold=hold), impatient(app)
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ProviderUnavailable, match="has not answered yet"):
+        await fresh_credentials(installation, seeded.key)
+    _, stored = await read_stored(app.installation, seeded.key)
+    assert stored.lease is not None
+    app.provider.behave(seeded.family, hold=None)
+    await installation.flights.land()
+    assert await generation_stored(app, seeded) == 1
+    assert app.provider.accepts(token_of(await fresh_credentials(installation, seeded.key)))
+    assert app.provider.answers(seeded.family) == ["granted"]
+
+
+async def test_callers_get_a_valid_token_while_the_provider_is_slow(app: RotatingApplication) -> None:
+    seeded, installation = await app.connect(life=3600.0, hold="after"), impatient(app)
+    app.application.clock.advance(minutes=58)
+    for _ in range(2):
+        assert generation_of(token_of(await fresh_credentials(installation, seeded.key))) == 0
+    assert app.provider.look(seeded.family)["waiting"] == 1
+    app.provider.behave(seeded.family, hold=None)
+    await installation.flights.land()
+    assert await generation_stored(app, seeded) == 1
+
+
+async def test_a_later_caller_gets_the_tokens_of_the_late_response(app: RotatingApplication) -> None:
+    seeded, installation = await app.connect(hold="after"), impatient(app)
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ProviderUnavailable):
+        await fresh_credentials(installation, seeded.key)
+    callers = [asyncio.create_task(call(installation, seeded.key)) for call in (fresh_credentials, refresh)]
+    await asyncio.wait(callers, timeout=0.5)
+    app.provider.behave(seeded.family, hold=None)
+    assert [generation_of(token_of(usable)) for usable in await asyncio.gather(*callers)] == [1, 1]
+    assert app.provider.answers(seeded.family) == ["granted"]
+
+
+async def test_a_process_sends_no_second_request_while_its_first_one_runs(app: RotatingApplication) -> None:
+    """The lease has ended, for example because this process was suspended."""
+    seeded = await app.connect(hold="after")
+    installation = impatient(app, Timing(lease=timedelta(seconds=0.3), patience=0.3))
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ProviderUnavailable):
+        await fresh_credentials(installation, seeded.key)
+    app.application.clock.advance(minutes=5)
+    with pytest.raises(ProviderUnavailable):
+        await refresh(installation, seeded.key)
+    assert await refresh_due(installation) == 1
+    assert app.provider.look(seeded.family)["waiting"] == 1
+    app.provider.behave(seeded.family, hold=None)
+    await installation.flights.land()
+    assert await generation_stored(app, seeded) == 1
+    assert app.provider.answers(seeded.family) == ["granted"]
+
+
+async def test_a_failure_after_the_time_of_the_caller_ends_the_lease_and_is_counted(app: RotatingApplication) -> None:
+    seeded, installation = await app.connect(hold="before"), impatient(app)
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ProviderUnavailable):
+        await fresh_credentials(installation, seeded.key)
+    app.provider.behave(seeded.family, hold=None, fault="503")
+    await installation.flights.land()
+    _, stored = await read_stored(app.installation, seeded.key)
+    assert (stored.lease, stored.failures) == (None, 1)
+    assert stored.retry_at is not None
+    assert [event["type"] for event in await app.events("refresh_failed")] == ["connection.refresh_failed"]
+
+
+@pytest.mark.promise("P12")
+async def test_a_slow_host_frees_the_slots_and_opens_the_breaker_before_it_answers(app: RotatingApplication) -> None:
+    seeded = [await app.connect(f"user_{number}", hold="after") for number in range(FAILED_CONNECTIONS)]
+    installation = impatient(app)
+    app.application.clock.advance(hours=2)
+    assert await refresh_due(installation) == FAILED_CONNECTIONS
+    (host,) = installation.token_hosts._hosts.values()
+    assert (host.running, host.is_open) == (0, True)
+    for connection in seeded:
+        app.provider.behave(connection.family, hold=None)
+    await installation.flights.land()
+    assert not host.is_open
+    assert [await generation_stored(app, connection) for connection in seeded] == [1] * FAILED_CONNECTIONS
+
+
+async def test_shutdown_waits_for_a_request_that_no_caller_waits_for(app: RotatingApplication) -> None:
+    seeded, installation = await app.connect(hold="after"), impatient(app)
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ProviderUnavailable):
+        await fresh_credentials(installation, seeded.key)
+    landing = asyncio.create_task(installation.flights.land())
+    await eventually(lambda: app.provider.look(seeded.family)["waiting"] == 1)
+    assert not landing.done()
+    app.provider.behave(seeded.family, hold=None)
+    await landing
+    assert await generation_stored(app, seeded) == 1
