@@ -35,6 +35,7 @@ IDENTIFYING: Final[Mapping[str, tuple[str, ...]]] = {
     "DeletedEndUser": ("end_user_id", "deleted_connections"),
     "Disconnection": ("status", "deleted_count"),
     "EndUser": ("end_user_id", "created_at"),
+    "EndUserExport": ("exported_at", "end_user", "connections"),
     "Event": ("id", "type", "created_at"),
     "Integration": ("id", "slug", "name", "status"),
     "EndUserToken": ("id", "end_user_id", "prefix"),

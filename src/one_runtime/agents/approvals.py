@@ -286,10 +286,15 @@ async def get(tx: Transaction, organization_id: str, request_id: str) -> Approva
 
 
 async def list_page(
-    tx: Transaction, organization_id: str, *, limit: int, before: str | None = None
+    tx: Transaction, organization_id: str, end_user_id: str | None = None, *, limit: int, before: str | None = None
 ) -> list[ApprovalRequest]:
-    """Return at most `limit` requests of an organization, newest first. With `before`, only requests before this id."""
+    """Return at most `limit` requests of an organization, newest first. With `before`, only requests before this id.
+
+    `end_user_id`: None for the requests of all end users.
+    """
     statement = _LIST if before is None else _LIST.where(requests.c.id < before)
+    if end_user_id is not None:
+        statement = statement.where(requests.c.end_user_id == end_user_id)
     return await tx.all(statement.limit(limit), ApprovalRequest, organization=organization_id)
 
 

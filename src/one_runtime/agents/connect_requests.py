@@ -95,6 +95,7 @@ _OF_ORGANIZATION = requests.c.organization_id == bindparam("organization")
 _OF_END_USER = requests.c.end_user_id == bindparam("end_user")
 _VALID = (_OF_ORGANIZATION, _OF_END_USER, requests.c.expires_at > bindparam("now"))
 _BY_ID = select(*_COLUMNS).where(_OF_ORGANIZATION, requests.c.id == bindparam("request"))
+_LIST = select(*_COLUMNS).where(_OF_ORGANIZATION, _OF_END_USER).order_by(requests.c.id.desc()).limit(bindparam("limit"))
 _NEWEST = (
     select(*_COLUMNS)
     .where(*_VALID, requests.c.integration_slug == bindparam("slug"))
@@ -224,6 +225,14 @@ async def _create(tx: Transaction, caller: AgentCaller, slug: str, now: datetime
     await tx.execute(_INSERT, **{name: getattr(request, name) for name in _STORED})
     await record(tx, caller.actor, "agent.connect_requested", now, _subject(request))
     return request
+
+
+async def list_page(
+    tx: Transaction, organization_id: str, end_user_id: str, *, limit: int, before: str | None = None
+) -> list[ConnectRequest]:
+    """Return at most `limit` requests of an end user, newest first. With `before`, only requests before this id."""
+    statement = _LIST if before is None else _LIST.where(requests.c.id < before)
+    return await tx.all(statement, ConnectRequest, organization=organization_id, end_user=end_user_id, limit=limit)
 
 
 async def get(tx: Transaction, organization_id: str, request_id: str) -> ConnectRequest:

@@ -174,13 +174,21 @@ PURGE: Final = batched_delete(
 
 
 async def list_page(
-    tx: Transaction, organization_id: str, now: datetime, *, limit: int, before: str | None = None
+    tx: Transaction,
+    organization_id: str,
+    now: datetime,
+    end_user_id: str | None = None,
+    *,
+    limit: int,
+    before: str | None = None,
 ) -> list[ListedRun]:
     """Return at most `limit` programs of an organization that have not ended, newest first.
 
-    With `before`, return only programs before this id.
+    `end_user_id`: None for the programs of all end users. With `before`, return only programs before this id.
     """
     statement = _LIST if before is None else _LIST.where(runs.c.id < before)
+    if end_user_id is not None:
+        statement = statement.where(runs.c.end_user_id == end_user_id)
     return await tx.all(statement.limit(limit), ListedRun, organization=organization_id, now=now)
 
 

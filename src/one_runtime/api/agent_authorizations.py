@@ -84,7 +84,7 @@ async def get_agent_authorization(
     """
     async with installation.database.read() as tx:
         authorization = await authorizations.get(tx, caller.organization_id, agent_authorization_id)
-    return conditions.tag(AgentAuthorizationAnswer.model_validate(_fields(authorization, installation)))
+    return conditions.tag(agent_authorization_answer(authorization, installation))
 
 
 @router.route(
@@ -146,6 +146,13 @@ def _answered(
     authorization: AgentAuthorization, installation: Installation, address: str | None
 ) -> AnsweredAgentAuthorization:
     return AnsweredAgentAuthorization.model_validate(_fields(authorization, installation) | {"continue_url": address})
+
+
+def agent_authorization_answer(
+    authorization: AgentAuthorization, installation: Installation
+) -> AgentAuthorizationAnswer:
+    """Return the form of the API."""
+    return AgentAuthorizationAnswer.model_validate(_fields(authorization, installation))
 
 
 def _fields(authorization: AgentAuthorization, installation: Installation) -> dict[str, object]:

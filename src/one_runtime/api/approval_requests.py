@@ -76,7 +76,7 @@ async def get_approval_request(
     """
     async with installation.database.read() as tx:
         request = await approvals.get(tx, caller.organization_id, approval_request_id)
-    return conditions.tag(_answer(request, installation))
+    return conditions.tag(approval_request_answer(request, installation))
 
 
 @router.route(
@@ -114,13 +114,14 @@ async def refuse_approval_request(
     """Refuse an open approval request for the end user. The agent learns it. A second call changes nothing."""
 
     async def read(_: Transaction, request: ApprovalRequest) -> ApprovalRequestAnswer:
-        return _answer(request, installation)
+        return approval_request_answer(request, installation)
 
     now = installation.clock()
     async with installation.database.write() as tx:
         request = await approvals.refuse(tx, caller.actor, approval_request_id, now, conditions.on(read))
-    return _answer(request, installation)
+    return approval_request_answer(request, installation)
 
 
-def _answer(request: ApprovalRequest, installation: Installation) -> ApprovalRequestAnswer:
+def approval_request_answer(request: ApprovalRequest, installation: Installation) -> ApprovalRequestAnswer:
+    """Return the form of the API."""
     return ApprovalRequestAnswer.model_validate(asdict(request) | {"status": request.status(installation.clock())})

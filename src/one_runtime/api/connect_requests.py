@@ -44,7 +44,7 @@ async def get_connect_request(
     """
     async with installation.database.read() as tx:
         request = await connect_requests.get(tx, caller.organization_id, connect_request_id)
-    return conditions.tag(_answer(request, installation))
+    return conditions.tag(connect_request_answer(request, installation))
 
 
 @router.route(
@@ -63,13 +63,14 @@ async def decline_connect_request(
     """
 
     async def read(_: Transaction, request: ConnectRequest) -> ConnectRequestAnswer:
-        return _answer(request, installation)
+        return connect_request_answer(request, installation)
 
     now = installation.clock()
     async with installation.database.write() as tx:
         request = await connect_requests.decline(tx, caller.actor, connect_request_id, now, conditions.on(read))
-    return _answer(request, installation)
+    return connect_request_answer(request, installation)
 
 
-def _answer(request: ConnectRequest, installation: Installation) -> ConnectRequestAnswer:
+def connect_request_answer(request: ConnectRequest, installation: Installation) -> ConnectRequestAnswer:
+    """Return the form of the API."""
     return ConnectRequestAnswer.model_validate(asdict(request) | {"status": request.status(installation.clock())})

@@ -156,7 +156,7 @@ async def list_end_user_tokens(
             tx, caller.organization_id, query.end_user_id, limit=query.limit + 1, before=query.cursor
         )
     return EndUserTokenPage(
-        end_user_tokens=[_answer(row) for row in rows[: query.limit]],
+        end_user_tokens=[end_user_token_answer(row) for row in rows[: query.limit]],
         next_cursor=next_cursor([row.id for row in rows], query.limit),
     )
 
@@ -173,7 +173,9 @@ async def get_end_user_token(
 ) -> EndUserTokenAnswer:
     """Return an end-user token of your organization, without its secret. The token can be revoked or expired."""
     async with installation.database.read() as tx:
-        return conditions.tag(_answer(await end_user_tokens.get(tx, caller.organization_id, end_user_token_id)))
+        return conditions.tag(
+            end_user_token_answer(await end_user_tokens.get(tx, caller.organization_id, end_user_token_id))
+        )
 
 
 @router.route(
@@ -192,15 +194,16 @@ async def revoke_end_user_token(
     """
 
     async def read(_: Transaction, token: EndUserToken) -> EndUserTokenAnswer:
-        return _answer(token)
+        return end_user_token_answer(token)
 
     now = installation.clock()
     async with installation.database.write() as tx:
         revoked = await end_user_tokens.revoke(tx, caller.actor, end_user_token_id, now, conditions.on(read))
-    return _answer(revoked)
+    return end_user_token_answer(revoked)
 
 
-def _answer(token: EndUserToken) -> EndUserTokenAnswer:
+def end_user_token_answer(token: EndUserToken) -> EndUserTokenAnswer:
+    """Return the form of the API."""
     return EndUserTokenAnswer.model_validate(_fields(token))
 
 

@@ -107,7 +107,7 @@ async def list_events(
             rows, next_cursor = await events.list_newest(
                 tx, caller.organization_id, matching, limit=query.limit, before=query.cursor
             )
-    return EventPage(events=[_answer(row) for row in rows], next_cursor=next_cursor)
+    return EventPage(events=[event_answer(row) for row in rows], next_cursor=next_cursor)
 
 
 @router.route("GET /v1/events/{event_id}", scope="read", errors=(NotFound,), conditional=True, summary="Read one event")
@@ -116,10 +116,11 @@ async def get_event(
 ) -> EventAnswer:
     """Return an event of your organization."""
     async with installation.database.read() as tx:
-        return conditions.tag(_answer(await events.get(tx, caller.organization_id, event_id)))
+        return conditions.tag(event_answer(await events.get(tx, caller.organization_id, event_id)))
 
 
-def _answer(event: Event) -> EventAnswer:
+def event_answer(event: Event) -> EventAnswer:
+    """Return the form of the API."""
     actor = ActorAnswer(type=event.actor_type, id=event.actor_id)
     return EventAnswer.model_validate(
         {**asdict(event), "created_at": event.occurred_at, "actor": actor, "data": events.details(event)}

@@ -254,9 +254,7 @@ async def list_hosted_connection_sessions(
         rows, next_cursor = await session_search.list_newest(
             tx, caller.organization_id, matching, now, limit=query.limit, before=query.cursor
         )
-    return SessionPage(
-        sessions=[SessionSummary.model_validate(_fields(session, now)) for session in rows], next_cursor=next_cursor
-    )
+    return SessionPage(sessions=[session_summary(session, now) for session in rows], next_cursor=next_cursor)
 
 
 @router.route(
@@ -343,6 +341,11 @@ async def redeem_hosted_connection_session(
 
 def _answer(session: ConnectSession, connection: ConnectionAnswer | None, now: datetime) -> SessionAnswer:
     return SessionAnswer.model_validate({**_fields(session, now), "connection": connection})
+
+
+def session_summary(session: ConnectSession, now: datetime) -> SessionSummary:
+    """Return the form of a session in a list."""
+    return SessionSummary.model_validate(_fields(session, now))
 
 
 def _fields(session: ConnectSession, now: datetime) -> dict[str, object]:

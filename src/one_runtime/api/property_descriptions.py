@@ -158,6 +158,14 @@ _INTEGRATIONS: Final[Mapping[str, Described]] = {
 
 _CONNECTIONS: Final[Mapping[str, Described]] = {
     "connections": Described("The connections, newest first."),
+    "exported_at": Described("The time at which the export began, as in RFC 3339.", EXAMPLE_TIME),
+    "end_user": Described("The end user."),
+    "agent_authorizations": Described("The agents that the end user has approved, newest first."),
+    "connect_requests": Described("The requests of agents to connect an account, newest first."),
+    "approval_requests": Described("The calls of agents that the end user had to approve, newest first."),
+    "paused_agent_runs": Described("The programs of agents that wait for the end user, newest first."),
+    "PausedAgentRun.status": Described("`waiting` or `running`.", "waiting"),
+    "EndUserExport.events": Described("The events of the end user, newest first."),
     "connection": Described("The connection, or null."),
     "ConnectionCheck.connection": Described("The connection after the check."),
     "Connection.name": Described("The name of the connection. By default, the account's name.", "Globex Corporation"),

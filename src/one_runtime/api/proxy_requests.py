@@ -102,9 +102,10 @@ async def list_proxy_requests(
         calls, next_cursor = await request_log.list_newest(
             tx, caller.organization_id, filters, limit=query.limit, before=query.cursor
         )
-    return ProxyRequestPage(proxy_requests=[_answer(call) for call in calls], next_cursor=next_cursor)
+    return ProxyRequestPage(proxy_requests=[proxy_request_answer(call) for call in calls], next_cursor=next_cursor)
 
 
-def _answer(call: LoggedRequest) -> ProxyRequestAnswer:
+def proxy_request_answer(call: LoggedRequest) -> ProxyRequestAnswer:
+    """Return the form of the API."""
     renamed = {"created_at": call.at, "http_status": call.status, "error_code": call.error}
     return ProxyRequestAnswer.model_validate(asdict(call) | renamed)

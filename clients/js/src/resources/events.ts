@@ -7,6 +7,7 @@
 import { resource } from "../operations.js";
 import type { Pages, Paging } from "../pages.js";
 import type { RequestOptions } from "../transport.js";
+import type { Event } from "./end-users.js";
 
 export interface Events {
   /**
@@ -60,45 +61,6 @@ export interface Events {
    * @throws {InvalidInput} with the code `invalid_input`.
    */
   get(eventId: string, options?: RequestOptions): Promise<Event>;
-}
-
-/**
- * The actor that caused an event: an API key, an end user, or One Runtime itself (`system`).
- *
- * If an operator ran a command, the type is `system`, and `id` is the name of the operator.
- */
-export interface Actor {
-  /** The kind of actor: `api_key`, `end_user`, `end_user_token` or `system`. */
-  type: string;
-  /** The id of the API key, the identifier of the end user, or the name of the operator. */
-  id: string | null;
-}
-
-/**
- * An event of the audit log. `data` contains no secrets.
- *
- * `requestId`: the header `Request-Id` of the HTTP request that caused the event. Null if no request caused the event,
- * or if an older version of One Runtime recorded the event.
- */
-export interface Event {
-  /** The id. Ids are UUIDs. */
-  id: string;
-  /** The type of the event. */
-  type: string;
-  /** The time of the creation, as in RFC 3339. */
-  createdAt: string;
-  /** The actor that caused the event. */
-  actor: Actor;
-  /** The IP address of the actor, or null. */
-  address: string | null;
-  /** Your own identifier of the end user. */
-  endUserId: string | null;
-  /** The id of the connection. */
-  connectionId: string | null;
-  /** More data of the event, without secrets. */
-  data: { [key: string]: unknown };
-  /** The id of the request, as in the header `Request-Id`. The server's log contains this id. */
-  requestId: string | null;
 }
 
 export default resource<Events>("events")({

@@ -9,7 +9,8 @@ import type { Pages, Paging } from "../pages.js";
 import type { RequestOptions } from "../transport.js";
 import type { Metadata } from "../values.js";
 import type { AuthType } from "./catalog.js";
-import type { Connection, ErrorNote } from "./connections.js";
+import type { Connection } from "./connections.js";
+import type { SessionSummary } from "./end-users.js";
 
 export type Mode = "embed" | "redirect" | "link";
 
@@ -152,39 +153,6 @@ export interface CreatedSession {
   connectUrl: string;
   /** The id. Ids are UUIDs. */
   id: string;
-  /** The time at which the session expires. */
-  expiresAt: string;
-}
-
-/**
- * A session in a list, without its token.
- *
- * `lastError`: the newest stored error, or null. The session can stay `pending` after an error. After ten attempts that
- * the provider refused, the session is `failed`.
- *
- * `connectionId`: the id of the connection that the session made, or null. The connection can have been deleted.
- */
-export interface SessionSummary {
-  /** The id. Ids are UUIDs. */
-  id: string;
-  /** The state of the session. */
-  status: SessionStatus;
-  /** Your own identifier of the end user. */
-  endUserId: string;
-  /** The slug of the integration, or null before the choice. */
-  integrationSlug: string | null;
-  /** The place where the popup opens: `embed`, `redirect` or `link`. */
-  mode: Mode;
-  /** The URL to which the browser returns in the mode `redirect`. */
-  returnUrl: string | null;
-  /** The newest error of the session, or null. */
-  lastError: ErrorNote | null;
-  /** The id of the connection that the session made, or null. */
-  connectionId: string | null;
-  /** An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not interpret it. */
-  metadata: Metadata;
-  /** The time of the creation, as in RFC 3339. */
-  createdAt: string;
   /** The time at which the session expires. */
   expiresAt: string;
 }

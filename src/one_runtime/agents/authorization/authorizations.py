@@ -94,6 +94,15 @@ _COLUMNS = tuple(authorizations.c[name] for name in AgentAuthorization.__datacla
 _IS_ID = (authorizations.c.organization_id == bindparam("organization"), authorizations.c.id == bindparam("id"))
 _INSERT = insert(authorizations)
 _BY_ID = select(*_COLUMNS).where(*_IS_ID)
+_LIST = (
+    select(*_COLUMNS)
+    .where(
+        authorizations.c.organization_id == bindparam("organization"),
+        authorizations.c.end_user_id == bindparam("end_user"),
+    )
+    .order_by(authorizations.c.id.desc())
+    .limit(bindparam("limit"))
+)
 _LOCKED = _BY_ID.with_for_update()
 _BY_CODE: Final = select(*_COLUMNS).where(authorizations.c.code_hash == bindparam("hash"))
 _DECLINE = update(authorizations).where(*_IS_ID).values(declined_at=bindparam("now"))
@@ -141,6 +150,17 @@ async def create(tx: Transaction, request: AgentAuthorizationRequest, now: datet
     )
     await tx.execute(_INSERT, **{column.name: getattr(authorization, column.name) for column in _COLUMNS})
     return authorization.id
+
+
+async def list_page(
+    tx: Transaction, organization_id: str, end_user_id: str, *, limit: int, before: str | None = None
+) -> list[AgentAuthorization]:
+    """Return at most `limit` authorizations that an end user has approved, newest first.
+
+    With `before`, return only authorizations before this id.
+    """
+    statement = _LIST if before is None else _LIST.where(authorizations.c.id < before)
+    return await tx.all(statement, AgentAuthorization, organization=organization_id, end_user=end_user_id, limit=limit)
 
 
 async def get(

@@ -11,11 +11,9 @@ from one_runtime_client.models.connections import *
 from one_runtime_client.models.custom_integrations import *
 from one_runtime_client.models.end_user_tokens import *
 from one_runtime_client.models.end_users import *
-from one_runtime_client.models.events import *
 from one_runtime_client.models.integrations import *
 from one_runtime_client.models.oauth_clients import *
 from one_runtime_client.models.organization import *
-from one_runtime_client.models.proxy_requests import *
 from one_runtime_client.models.sessions import *
 from one_runtime_client.models.webhook_deliveries import *
 from one_runtime_client.models.webhook_endpoints import *

@@ -8,6 +8,7 @@ from typing import Any
 from one_runtime_client.models import (
     DeletedEndUser,
     EndUser,
+    EndUserExport,
 )
 from one_runtime_client.operations import Pages, Resource, page_with_response, with_response
 from one_runtime_client.parsing import answer, list_of
@@ -26,6 +27,45 @@ class EndUsers(Resource):
     def with_raw_response(self) -> "EndUsersWithRawResponse":
         """The same methods. Each returns a `RawResponse` with the status and the headers."""
         return EndUsersWithRawResponse(self)
+
+    def export(
+        self,
+        end_user_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> EndUserExport:
+        """Return everything that One Runtime stores about an end user, in one response of any size.
+
+        If an error occurs after the beginning of the response, One Runtime closes the connection, so that no program
+        takes a part for the whole.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            EndUserExport: Everything that One Runtime stores about an end user, without credentials and other secrets.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/end-user-exports/{end_user_id}",
+                path={
+                    "end_user_id": end_user_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(EndUserExport),
+        )
 
     def list(
         self,
@@ -213,6 +253,7 @@ class EndUsersWithRawResponse:
     """The methods of `end_users`. Each returns a `RawResponse` with the status and the headers."""
 
     def __init__(self, resource: EndUsers) -> None:
+        self.export = with_response(resource.export)
         self.list = page_with_response(resource.list)
         self.get = with_response(resource.get)
         self.update = with_response(resource.update)
