@@ -1,7 +1,10 @@
 """The search of the operator for connections of all organizations."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any, Final
 
+import psycopg
 import pytest
 from sqlalchemy import update
 
@@ -10,6 +13,8 @@ from one_runtime.connections import connections, search
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.connections.search import ConnectionSearch
+from one_runtime.db import postgres, sqlite
+from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.engine import Database
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import credentials
@@ -89,3 +94,27 @@ async def test_unknown_id_is_refused_with_advice(database: Database) -> None:
         with pytest.raises(NotFound, match="one-runtime connections list"):
             async with database.read() as tx:
                 await search.find(tx, connection_id)
+
+
+OF_EMAIL: Final = (
+    "ix_end_users_lower_email",
+    "ix_end_users_lower_end_user_id",
+    "ix_connections_lower_account_label",
+    "ix_connections_lower_account_id",
+)
+
+
+def test_search_for_an_address_reads_only_indexes(database_url: str) -> None:
+    statement, path = search._ids_of_email(ADA), sqlite_path(database_url)
+    if path is not None:
+        compiled = sqlite._COMPILER.compile(statement)
+        with closing(sqlite3.connect(path)) as opened:
+            plan = str(opened.execute(f"EXPLAIN QUERY PLAN {compiled.text}", compiled.values({})).fetchall())
+        assert "SCAN" not in plan, plan
+    else:
+        compiled = postgres._COMPILER.compile(statement)
+        with psycopg.connect(database_url) as connection:
+            connection.execute("SET enable_seqscan = off")  # PostgreSQL prefers to read small tables as a whole
+            plan = str(connection.execute(f"EXPLAIN {compiled.text}".encode(), compiled.values({})).fetchall())
+        assert "Seq Scan" not in plan, plan
+    assert [index for index in OF_EMAIL if index not in plan] == [], plan

@@ -25,7 +25,12 @@ from one_runtime.db.migrations import HEAD, current_revision, migrate, require_c
 from one_runtime.db.tables import metadata
 from one_runtime.errors import ConfigurationError
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # `test_database_has_the_indexes_of_expressions_of_the_schema` compares these indexes.
+    pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index"),
+    pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index"),
+]
 
 CROSS_TENANT: Final = {
     "ix_members_email": "a member can belong to several organizations",
@@ -73,6 +78,10 @@ CROSS_TENANT: Final = {
     "ix_approval_requests_key_id_id": "key rotation covers all organizations",
     "ix_approval_requests_page_hash": "a look-up by the hash of a secret finds the organization",
     "ix_agent_runs_key_id_id": "key rotation covers all organizations",
+    "ix_end_users_lower_email": "the operator searches all organizations",
+    "ix_end_users_lower_end_user_id": "the operator searches all organizations",
+    "ix_connections_lower_account_label": "the operator searches all organizations",
+    "ix_connections_lower_account_id": "the operator searches all organizations",
     "ix_hosted_connection_sessions_token_hash": "a look-up by the hash of a secret finds the organization",
     "ix_webhook_secrets_endpoint_id": "the sender reads the secrets of endpoints of all organizations",
     "ix_webhook_secrets_key_id_id": "key rotation covers all organizations",
@@ -194,11 +203,34 @@ def test_database_has_the_indexes_of_the_schema(connection: Connection) -> None:
         index["name"]: [str(name) for name in index["column_names"]]
         for table in metadata.tables
         for index in inspect(connection).get_indexes(table)
+        if "expressions" not in index
     }
     assert indexes == {
         index.name: [column.name for column in index.columns]
         for table in metadata.tables.values()
         for index in table.indexes
+        if not of_expressions(index)
+    }
+
+
+def of_expressions(index: Index) -> bool:
+    return list(index.expressions) != list(index.columns)
+
+
+def test_database_has_the_indexes_of_expressions_of_the_schema(connection: Connection) -> None:
+    query = "SELECT indexname AS name, indexdef AS definition FROM pg_indexes"
+    if connection.dialect.name == "sqlite":
+        query = "SELECT name, sql AS definition FROM sqlite_master"
+    created = {
+        row.name: row.definition.lower().split("(", 1)[1].removesuffix(")")
+        for row in connection.exec_driver_sql(query)
+        if row.definition and "(lower(" in row.definition.lower()
+    }
+    assert created == {
+        index.name: f"lower({leading_column(index)})"
+        for table in metadata.tables.values()
+        for index in table.indexes
+        if of_expressions(index)
     }
 
 

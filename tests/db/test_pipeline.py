@@ -11,6 +11,7 @@ from structlog.testing import CapturingLogger
 from one_runtime.db import postgres
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database
+from one_runtime.db.failed_statement import message_for_operator
 from one_runtime.errors import Unavailable
 from tests.waiting import eventually
 
@@ -63,10 +64,11 @@ async def test_failing_read_does_not_affect_other_reads(database_url: str) -> No
 async def test_reason_of_an_unavailable_database_is_logged(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "log", log := CapturingLogger())
     database = await opened(database_url)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="took too long") as stopped:
         async with database.read() as tx:
             await tx.execute(CANCEL_ITSELF)
     await database.close()
+    assert "statement_timeout (30 seconds" in message_for_operator(stopped.value)
     assert log.calls == [("warning", ("database_unavailable",), {"reason": "QueryCanceled"})]
 
 

@@ -51,6 +51,7 @@ COMMITS: Final = {
     "0021": "e0d0acf571bcf19c844caef20f78076e601f92b6",
     "0022": "c318f4045f4181933227560c3e135e99caa06eaf",
     "0023": "d135ba0412a9e651d58bec89bcc6711f5dad1826",
+    "0024": "b799748133e87d836bb948cbd2a2ceb763c6f133",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15

@@ -197,13 +197,15 @@ def _ids_of_end_user(end_user_id: str) -> Select[tuple[str]]:
 def _ids_of_email(email: str) -> CompoundSelect[tuple[str]]:
     """Select the connections whose end user has this address or identifier, or whose account has this label or id.
 
-    One statement with OR would join every connection with its end user first.
+    Each comparison has an index. One statement with OR would join every connection with its end user first.
     """
-    lower = func.lower(email)
-    owners = select(end_users.c.organization_id, end_users.c.end_user_id).where(func.lower(end_users.c.email) == lower)
-    of_end_user = select(connections.c.id).where(
-        tuple_(connections.c.organization_id, connections.c.end_user_id).in_(owners)
+    owners = select(end_users.c.organization_id, end_users.c.end_user_id).where(
+        _is_any_of(email, end_users.c.email, end_users.c.end_user_id)
     )
-    names = (connections.c.end_user_id, connections.c.account_label, connections.c.account_id)
-    of_name = select(connections.c.id).where(or_(*(func.lower(name) == lower for name in names)))
-    return union_all(of_end_user, of_name)
+    of_owners = tuple_(connections.c.organization_id, connections.c.end_user_id).in_(owners)
+    of_account = _is_any_of(email, connections.c.account_label, connections.c.account_id)
+    return union_all(*(select(connections.c.id).where(condition) for condition in (of_owners, of_account)))
+
+
+def _is_any_of(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
+    return or_(*(func.lower(column) == func.lower(text) for column in columns))

@@ -236,4 +236,6 @@ def _translate(error: Exception) -> Unavailable:
         return DiskFull()
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return WritesRefused()
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return Unavailable("The database stopped this request's statement, because it took too long. Try again later.")
     return Unavailable("The database does not answer. Try again later. The server's log has the reason.")

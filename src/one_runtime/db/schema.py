@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    func,
     text,
 )
 
@@ -208,6 +209,12 @@ connections = Table(
     partial_index("ix_connections_needs_reauth", "organization_id", "id", where="status = 'needs_reauth'"),
     partial_index("ix_connections_error", "organization_id", "id", where="error IS NOT NULL"),
 )
+
+# The operator searches all organizations for an e-mail address, with any case of letters (`connections/search.py`).
+Index("ix_end_users_lower_email", func.lower(end_users.c.email))
+Index("ix_end_users_lower_end_user_id", func.lower(end_users.c.end_user_id))
+Index("ix_connections_lower_account_label", func.lower(connections.c.account_label))
+Index("ix_connections_lower_account_id", func.lower(connections.c.account_id))
 
 credentials = Table(
     "credentials",

@@ -14,7 +14,7 @@ from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import Settings
 
-HEAD: Final = "0024"
+HEAD: Final = "0025"
 """The newest revision in `versions/`. A test compares this value with the revision that Alembic finds."""
 
 _LOCK: Final = 0x6F6E655F72756E  # advisory lock of the process that migrates a PostgreSQL database
