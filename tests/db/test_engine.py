@@ -415,7 +415,7 @@ async def test_invalid_database_is_refused_with_a_sentence(tmp_path: Any) -> Non
     (tmp_path / "text.db").write_text("this is no database" * 100)
     with pytest.raises(ConfigurationError, match="is not a SQLite database"):
         await create_database(f"sqlite:///{tmp_path / 'text.db'}").open()
-    with pytest.raises(ConfigurationError, match="The folder .* does not exist"):
+    with pytest.raises(ConfigurationError, match=r"The folder .* does not exist"):
         await create_database(f"sqlite:///{tmp_path / 'missing' / 'file.db'}").open()
 
 
