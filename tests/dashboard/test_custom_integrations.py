@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from one_runtime.catalog.custom import as_yaml, read_custom, written
-from one_runtime.dashboard.visit import MAX_TEXT
+from one_runtime.dashboard.form_bodies import MAX_TEXT
 from one_runtime.settings import Settings
 from tests.application import RunningAcme, settings_for
 from tests.billing import ENTRY, OAUTH, SLUG, SVG, Billing, connect, register, with_client

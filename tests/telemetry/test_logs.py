@@ -197,6 +197,15 @@ def test_warnings_of_libraries_are_logged() -> None:
     assert "UserWarning: Old ways." in line["event"]
 
 
+def test_parser_of_forms_logs_no_characters() -> None:
+    """At the level `debug`, the parser would write 200 bytes for each character of some forms."""
+    logs.configure("debug", "json")
+    try:
+        assert not logging.getLogger("python_multipart.multipart").isEnabledFor(logging.INFO)
+    finally:
+        logs.configure("info", "json")
+
+
 def test_line_outside_of_a_request_has_no_request_id(logged: Log) -> None:
     log.info("alone", key="value")
     line = logged.one("alone")

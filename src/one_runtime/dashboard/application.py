@@ -40,7 +40,7 @@ from one_runtime.dashboard import (
 from one_runtime.dashboard.assets import load_static_files
 from one_runtime.dashboard.cookies import SESSION, DashboardCookies
 from one_runtime.dashboard.declarations import PUBLIC, SIGNED_IN, Access, PageSpec
-from one_runtime.dashboard.limits import limit_body, require_form, require_text_in_url
+from one_runtime.dashboard.limits import limit_time, read_body, require_text_in_url
 from one_runtime.dashboard.rendering import Renderer
 from one_runtime.dashboard.visit import DashboardServices, Visit, is_partial
 from one_runtime.db.ids import new_id
@@ -126,7 +126,7 @@ class Dashboard:
                 self._check_origin(Request(scope))
                 require_text_in_url(Request(scope))
                 scope["app"] = self  # with it, the router raises HTTPException for a wrong method
-                await self._app(scope, limit_body(receive, self._body_timeout), send_with_id)
+                await self._app(scope, limit_time(receive, self._body_timeout), send_with_id)
             except OneRuntimeError as error:
                 await self._fail(error, scope, receive, send_with_id, has_begun=status != 0)
             except HTTPException:
@@ -160,13 +160,11 @@ class Dashboard:
         ended, or after the member was removed.
         """
         request.scope["route"] = _RouteTemplate(spec.path)
-        if spec.method == "POST":
-            require_form(request)
-            await request.body()
+        posted = await read_body(request, is_public=spec.access is PUBLIC) if spec.method == "POST" else b""
         now = self._services.installation.clock()
         visitor = await self._visitor(request, spec.access)
         visit = Visit(
-            request, self._services, self._renderer, self._cookies, visitor, now, spec.messages, spec.failures
+            request, self._services, self._renderer, self._cookies, visitor, now, spec.messages, spec.failures, posted
         )
         if spec.access is not PUBLIC:
             if visitor is None:
@@ -180,10 +178,7 @@ class Dashboard:
                 form = await visit.form()
                 if spec.needs_recent_authentication(form):
                     return RedirectResponse(f"/sign-in/again{_next(request, spec, form)}", 303)
-        try:
-            return await spec.handler(visit)
-        finally:
-            await request.close()  # the temporary files of uploads
+        return await spec.handler(visit)
 
     async def _visitor(self, request: Request, access: Access) -> Visitor | None:
         token = self._cookies.read(request.cookies, SESSION)

@@ -12,7 +12,8 @@ from one_runtime.catalog.custom_example import EXAMPLE
 from one_runtime.catalog.source import SourceError
 from one_runtime.connecting import disconnect
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
-from one_runtime.dashboard.visit import MAX_TEXT, FormErrors, Visit
+from one_runtime.dashboard.form_bodies import MAX_TEXT
+from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import Conflict
 from one_runtime.integrations import custom
 from one_runtime.integrations.custom import CustomIntegrationResult, IntegrationExists, IntegrationInUse

@@ -8,25 +8,21 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
+from one_runtime.dashboard.form_bodies import MAX_MULTIPART, MAX_PUBLIC, MAX_URL_ENCODED, MULTIPART, URL_ENCODED
 from one_runtime.errors import MalformedRequest, RequestTimeout, TooLarge
 
-MAX_BODY_BYTES: Final = 4 * 1024 * 1024
-"""Maximum size of a form. The largest form uploads an OpenAPI document."""
-
-_URL_ENCODED: Final = "application/x-www-form-urlencoded"
-_MULTIPART: Final = "multipart/form-data"
 _INVALID: Final = "contains a character that cannot be stored. Remove the character, and try again."
 
 
-def limit_body(receive: Receive, timeout: float) -> Receive:
-    """Return a `receive` function that limits the body. `timeout`: seconds until the whole body must have arrived.
+def limit_time(receive: Receive, timeout: float) -> Receive:
+    """Return a `receive` function that raises RequestTimeout.
 
-    The returned function raises TooLarge or RequestTimeout.
+    `timeout`: seconds until the whole body must have arrived.
     """
-    size, more, deadline = 0, True, time.monotonic() + timeout
+    more, deadline = True, time.monotonic() + timeout
 
     async def receive_limited() -> Message:
-        nonlocal size, more
+        nonlocal more
         remaining = max(deadline - time.monotonic(), 0) if more else None  # after the body, only a disconnect follows
         try:
             async with asyncio.timeout(remaining):
@@ -34,12 +30,24 @@ def limit_body(receive: Receive, timeout: float) -> Receive:
         except TimeoutError:
             raise RequestTimeout("The form did not arrive in time. Send the form again.") from None
         more = message.get("more_body", False)
-        size += len(message.get("body", b""))
-        if size > MAX_BODY_BYTES:
-            raise TooLarge(f"A form can have at most {MAX_BODY_BYTES // 1024 // 1024} MB.")
         return message
 
     return receive_limited
+
+
+async def read_body(request: Request, *, is_public: bool) -> bytes:
+    """Return the body of a form. `is_public`: True for a page that anybody can use.
+
+    Raises: MalformedRequest; TooLarge; RequestTimeout.
+    """
+    media_type = _media_type(request)
+    most = MAX_PUBLIC if is_public else MAX_MULTIPART if media_type == MULTIPART else MAX_URL_ENCODED
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise TooLarge(f"This form can have at most {most // 1024} kB.")
+    return bytes(body)
 
 
 def require_text_in_url(request: Request) -> None:
@@ -49,8 +57,8 @@ def require_text_in_url(request: Request) -> None:
         raise MalformedRequest(f"The address {_INVALID}")
 
 
-def require_form(request: Request) -> None:
-    """Check the media type of a body. A body without a media type must be empty.
+def _media_type(request: Request) -> str:
+    """Return the media type of a body. A body without a media type must be empty.
 
     A form with several parts could name a character set whose decoder needs minutes, such as punycode. Browsers never
     name the character set of such a form.
@@ -59,8 +67,9 @@ def require_form(request: Request) -> None:
     """
     header = request.headers.get("content-type", "").lower()
     media_type = header.partition(";")[0].strip()
-    if media_type not in {"", _URL_ENCODED, _MULTIPART} or (media_type == _MULTIPART and "charset" in header):
+    if media_type not in {"", URL_ENCODED, MULTIPART} or (media_type == MULTIPART and "charset" in header):
         raise MalformedRequest("Send the form of the page. Its text has to be UTF-8.")
+    return media_type
 
 
 def require_text(value: str) -> None:

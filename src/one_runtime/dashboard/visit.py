@@ -3,11 +3,9 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 from urllib.parse import quote, urlencode
 
 from starlette.datastructures import FormData
-from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -16,12 +14,13 @@ from one_runtime.context import Installation
 from one_runtime.dashboard.cookies import DashboardCookies
 from one_runtime.dashboard.end_user_paths import identifier_of, path_part, query_value
 from one_runtime.dashboard.exports import ExportLimit
+from one_runtime.dashboard.form_bodies import read_form
 from one_runtime.dashboard.limits import require_text
 from one_runtime.dashboard.masking import Whole, mask
 from one_runtime.dashboard.rendering import Renderer
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
-from one_runtime.errors import InsufficientRole, InvalidInput, MalformedRequest
+from one_runtime.errors import InsufficientRole, InvalidInput
 from one_runtime.integrations.entry_parser import EntryParser
 from one_runtime.integrations.listing import IntegrationList
 from one_runtime.proxy.concurrency import ProxyCalls
@@ -32,10 +31,6 @@ from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.tenancy.roles import Permission
 from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
-
-MAX_FIELDS: Final = 1000
-MAX_TEXT: Final = 1024 * 1024
-"""Maximum number of bytes of one field of a form. `application.py` limits the whole body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +78,7 @@ class Visit:
     - `visitor`: the signed-in member. None on a public page without a session.
     - `now`: time of the request.
     - `messages`, `failures`: the texts that the page can show after an action (`PageSpec`).
+    - `posted`: the body of a form.
     """
 
     request: Request
@@ -93,6 +89,7 @@ class Visit:
     now: datetime
     messages: Mapping[str, str] = field(default_factory=dict)
     failures: Collection[str] = ()
+    posted: bytes = field(default=b"", repr=False)
 
     @property
     def installation(self) -> Installation:
@@ -178,11 +175,10 @@ class Visit:
         return self.cookies.read(self.request.cookies, name) or ""
 
     async def form(self) -> FormData:
-        """Return the fields of the posted form. Raises: MalformedRequest."""
-        try:
-            form = await self.request.form(max_fields=MAX_FIELDS, max_part_size=MAX_TEXT)
-        except MultiPartException as error:
-            raise MalformedRequest(f"The form cannot be read: {error.message}") from error
+        """Return the fields of the posted form. Raises: MalformedRequest; RateLimited."""
+        owner = self.visitor.member_id if self.visitor is not None else ""
+        content_type = self.request.headers.get("content-type", "")
+        form = await read_form(self.installation.computing, owner, self.posted, content_type)
         for name, value in form.multi_items():
             require_text(name)
             if isinstance(value, str):

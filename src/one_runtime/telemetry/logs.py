@@ -53,8 +53,10 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
     logging.captureWarnings(capture=True)  # otherwise Python prints warnings as plain text
-    # aiohttp and uvicorn log the IP address of each connection at the levels below WARNING.
-    for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry"):
+    # aiohttp and uvicorn log the IP address of each connection at the levels below WARNING. python_multipart logs each
+    # character of some bodies.
+    quiet = ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry")
+    for name in (*quiet, "python_multipart"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
