@@ -42,3 +42,13 @@ def test_bodies_have_the_format_that_the_agent_names() -> None:
 def test_paths_that_are_not_below_the_base_url_are_refused(path: str) -> None:
     with pytest.raises(InvalidInput):
         compose(path, {})
+
+
+@pytest.mark.promise("P17")
+@pytest.mark.parametrize(
+    "query", [{str(number): "x" for number in range(60_000)}, {"a": ["x"] * 60_000}, {"a": "é" * 16_001}]
+)
+def test_a_long_query_is_refused_before_it_is_encoded(query: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="query must have at most 16000 characters"):
+        compose("/v1", query)
+    assert len(compose("/v1", {"a": "x" * 15_990}).query) == 15_992

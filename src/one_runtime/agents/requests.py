@@ -9,6 +9,9 @@ from one_runtime.errors import InvalidInput
 
 BodyFormat: TypeAlias = Literal["json", "form", "text"]
 
+MAX_QUERY: Final = 16_000
+"""Number of characters of a query before its encoding. Few servers accept longer URLs."""
+
 _CONTENT_TYPES: Final[Mapping[BodyFormat, str]] = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",
@@ -53,7 +56,10 @@ def _target(path: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
         raise InvalidInput.of(
             "path", "must be a path below the base URL of the integration and begin with a slash, such as /v1/users"
         )
-    more = urlencode(list(_pairs(parameters)), quote_via=quote)
+    pairs = _pairs(parameters)
+    if sum(len(name) + len(value) + 2 for name, value in pairs) > MAX_QUERY:
+        raise InvalidInput.of("query", f"must have at most {MAX_QUERY} characters. Send long values in a body")
+    more = urlencode(pairs, quote_via=quote)
     path = quote(path, safe="/%:@!$&'()*+,;=~-._|")
     return path, "&".join(part for part in (quote(query, safe="/%:@!$&'()*+,;=~-._?|[]"), more) if part)
 

@@ -225,6 +225,13 @@ def test_deep_nesting_is_refused() -> None:
     assert "nested deeply" in refusal(FORM, {"amount": 1, "metadata": deep})
 
 
+@pytest.mark.promise("P17")
+def test_a_long_value_of_a_url_is_refused_before_it_is_encoded() -> None:
+    for value in ({str(number): "x" for number in range(60_000)}, {"a": "x" * 16_000}):
+        assert "filter_ must have at most 16000 characters" in refusal(GET, PATHS | {"filter_": value})
+    assert len(query_of({"filter_": {"a": "x" * 15_000}})) > 15_000
+
+
 TEXT: Final = st.text(max_size=8) | st.sampled_from(["..", "../x", "a/b", "\ud800", "\x00", "x\r\ny", "?#&=", "%2e%2e"])
 SCALAR: Final = st.none() | st.booleans() | st.integers() | st.floats() | TEXT
 VALUE: Final = SCALAR | st.lists(SCALAR, max_size=2) | st.dictionaries(TEXT, SCALAR, max_size=2)

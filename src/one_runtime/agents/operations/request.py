@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+from one_runtime.agents.requests import MAX_QUERY
 from one_runtime.catalog.operation import PLACEHOLDER, Argument, ArgumentType, Operation, Style
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.validation.descriptions import expected, one_of
@@ -125,7 +126,9 @@ def _read_value(argument: Argument, value: Any) -> Any:
         raise ValueError(one_of([_in_text(choice) for choice in argument.enum]))
     if argument.fields:
         _require_fields(argument, value)
-    _require_sendable(value)
+    size = _size_of_sendable(value)
+    if argument.location != "body" and size > MAX_QUERY:
+        raise ValueError(f"must have at most {MAX_QUERY} characters, because a URL or a header contains the value")
     return value
 
 
@@ -155,10 +158,10 @@ def _require_fields(argument: Argument, value: Mapping[str, Any]) -> None:
             raise ValueError(f"needs the member {field.sent_name}")
 
 
-def _require_sendable(value: Any) -> None:
-    """Refuse a value that JSON cannot represent. Raises: ValueError with a predicate."""
+def _size_of_sendable(value: Any) -> int:
+    """Return the number of bytes of the value in JSON. Raises: ValueError if JSON cannot represent the value."""
     try:
-        _in_json(value).encode()
+        return len(_in_json(value).encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError("must consist of valid JSON values, and must not be nested deeply") from error
 
