@@ -312,9 +312,27 @@ async def test_approval_is_not_possible_without_a_page_or_for_a_large_body(clien
         await use_own_page(client)
         large = await agent.call("call_write", **ADA | {"body": {"name": "x" * approvals.MAX_BODY}})
         assert (large.data["code"], "64 kB" in large.text) == ("not_allowed", True)
+
+
+async def test_open_requests_of_one_agent_leave_room_for_those_of_another(
+    client: Client, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await use_pages(client)
+    monkeypatch.setattr(approvals, "MAX_OPEN_OF_END_USER", approvals.MAX_OPEN + 2)
+    async with (
+        agents.connect(access="ask") as first,
+        agents.connect(access="ask") as second,
+    ):
         for number in range(approvals.MAX_OPEN):
-            await asked(agent, body={"name": str(number)})
-        assert (await agent.call("call_write", **ADA)).data["code"] == "rate_limited"
+            await asked(first, body={"name": str(number)})
+        refused = await first.call("call_write", **ADA)
+        assert (refused.data["code"], "20 approvals" in refused.text) == ("rate_limited", True)
+        requests = [await asked(second, body={"name": name}) for name in ("Grace", "Edsger")]
+        full = await second.call("call_write", **ADA)
+        assert (full.data["code"], "22 open requests" in full.text) == ("rate_limited", True)
+        await decide(client, requests[0], "refuse")
+        await asked(second)
+        assert (await first.call("call_write", **ADA)).data["code"] == "rate_limited"
 
 
 async def test_program_goes_on_after_each_approval(application: Application, client: Client, agents: Agents) -> None:

@@ -39,6 +39,8 @@ LIFETIME: Final = timedelta(minutes=10)
 KEPT: Final = timedelta(days=1)
 """Time after the expiry for which the database keeps a request."""
 MAX_OPEN: Final = 20
+"""Maximum number of open requests of one agent for one end user, so that no agent uses up those of another."""
+MAX_OPEN_OF_END_USER: Final = 100
 """Maximum number of open requests of one end user."""
 MAX_BODY: Final = 64 * 1024
 """Size of the largest body that an end user can approve, in bytes."""
@@ -174,7 +176,8 @@ class _SealedCall(NamedTuple):
 
 
 class _OpenApprovals(NamedTuple):
-    requests: int
+    of_agent: int
+    of_end_user: int
 
 
 _COLUMNS = tuple(requests.c[name] for name in ApprovalRequest.__dataclass_fields__)
@@ -194,7 +197,8 @@ _CANDIDATES = (
     .order_by(requests.c.id.desc())
     .limit(_MAX_CANDIDATES)
 )
-_COUNT_OPEN = select(func.count().label("requests")).where(
+_OF_AGENT = requests.c.end_user_token_id.is_not_distinct_from(bindparam("token"))
+_COUNT_OPEN = select(func.count().filter(_OF_AGENT).label("of_agent"), func.count().label("of_end_user")).where(
     *_OF_END_USER, requests.c.expires_at > bindparam("now"), requests.c.answer.is_(None)
 )
 _INSERT = insert(requests)
@@ -259,17 +263,36 @@ async def ask(tx: Transaction, installation: Installation, caller: AgentCaller, 
         is_open = candidate.answer is None and candidate.expires_at > now
         if is_open and installation.vault.verify_mac(call.message, candidate.call_hash):
             return _link(caller.connect_url, candidate.id, call, candidate.expires_at)
-    open_requests = await tx.one(
-        _COUNT_OPEN, _OpenApprovals, organization=caller.organization_id, end_user=caller.end_user_id, now=now
-    )
-    if open_requests is not None and open_requests.requests >= MAX_OPEN:
-        raise RateLimited(
-            f"The user already has {MAX_OPEN} open requests to approve a call. Wait until the user has answered some "
-            "of them.",
-            round(LIFETIME.total_seconds()),
-        )
+    await _require_quota(tx, caller, now)
     request = await _create(tx, installation, caller, call, now)
     return _link(caller.connect_url, request.id, call, request.expires_at)
+
+
+async def _require_quota(tx: Transaction, caller: AgentCaller, now: datetime) -> None:
+    """Raises: RateLimited."""
+    open_requests = await tx.one(
+        _COUNT_OPEN,
+        _OpenApprovals,
+        organization=caller.organization_id,
+        end_user=caller.end_user_id,
+        token=caller.end_user_token_id,
+        now=now,
+    )
+    if open_requests is None:
+        return
+    seconds = round(LIFETIME.total_seconds())
+    if open_requests.of_agent >= MAX_OPEN:
+        raise RateLimited(
+            f"This agent already waits for {MAX_OPEN} approvals of the user. Wait until the user has answered some of "
+            "them.",
+            seconds,
+        )
+    if open_requests.of_end_user >= MAX_OPEN_OF_END_USER:
+        raise RateLimited(
+            f"The user already has {MAX_OPEN_OF_END_USER} open requests to approve a call. Wait until the user has "
+            "answered some of them.",
+            seconds,
+        )
 
 
 async def get(tx: Transaction, organization_id: str, request_id: str) -> ApprovalRequest:
