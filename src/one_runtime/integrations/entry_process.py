@@ -20,6 +20,7 @@ from typing import Any, Final
 from one_runtime.catalog.custom import CustomEntry, read_custom
 from one_runtime.catalog.model import CustomIntegration, dump
 from one_runtime.catalog.source import Complaint, SourceError, Syntax, UnreadableSource
+from one_runtime.computing import isolation
 
 MAX_SECONDS: Final = 5
 """Maximum CPU time for one document, in seconds. A document of 1 MB usually takes less than one second."""
@@ -138,7 +139,9 @@ def _limit_this_process(seconds: int, memory: int) -> None:
 
 def parse_standard_input(seconds: int, memory: int) -> None:
     """Read a document from standard input, and write the result to standard output. The process limits itself."""
+    isolation.close_inherited_files()
     _limit_this_process(seconds, memory)
+    isolation.isolate()
     try:
         sys.stdout.write(json.dumps(_encode(EntryDocument(**json.load(sys.stdin)))))
         sys.stdout.flush()

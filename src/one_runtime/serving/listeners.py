@@ -47,7 +47,6 @@ def _bind(listener: socket.socket, address: Any) -> None:
     if listener.family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # 0.0.0.0 can have a socket of its own
     listener.bind(address)
-    listener.set_inheritable(True)
 
 
 def _explain(error: OSError, host: str, port: int, setting: str) -> str:

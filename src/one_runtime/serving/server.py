@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from one_runtime.app import create_app
 from one_runtime.clock import system_clock
+from one_runtime.computing.isolation import hide_memory
 from one_runtime.connections import credentials
 from one_runtime.db.access import require_usable
 from one_runtime.db.database_url import create_database, sqlite_path
@@ -47,6 +48,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
 
     Raises: ConfigurationError if the server cannot start.
     """
+    hide_memory()
     url = settings.database_url.get_secret_value()
     path = sqlite_path(url)
     if path and settings.workers > 1:
@@ -145,6 +147,7 @@ async def _verify(settings: Settings) -> None:
 
 def served_app() -> ASGIApp:
     """Return the application of a server process, with the settings of the environment."""
+    hide_memory()
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
     return _prepare(settings)

@@ -1,0 +1,158 @@
+"""Isolate a process that works with the data of a caller: no inherited files, no network, and few readable files.
+
+The system enforces the isolation, so it also holds for native code, after an escape from the interpreter of programs.
+On Linux, Landlock (kernel 5.13 or later) limits files, and since kernel 6.12 also signals. A seccomp filter refuses
+sockets and access to other processes. A system or a container without these calls has only the other limits.
+"""
+
+import ctypes
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+_LIBRARIES: Final = ("/usr", "/lib", "/lib64", "/nix/store", "/opt/homebrew", "/etc/ld.so.cache", "/dev/urandom")
+"""Paths from which Python, the interpreter of programs and the system's libraries read."""
+_NULL: Final = "/dev/null"
+
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_SECCOMP: Final = 22
+_PR_SET_NO_NEW_PRIVS: Final = 38
+
+
+def hide_memory() -> None:
+    """Refuse other processes of the same user the memory, the environment and the open files of this process.
+
+    Linux only. The environment contains the encryption keys. `exec` starts with a new memory, and ends this.
+    """
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def isolate() -> None:
+    """Give up the rights that the work does not need, before the process has a second thread. Children inherit this.
+
+    The process can read and execute programs and libraries, and use its open files. It cannot open other files or a
+    socket, or send a signal to a process outside.
+    """
+    if sys.platform != "linux":
+        return
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _limit_files()
+    _limit_system_calls()
+
+
+def close_inherited_files() -> None:
+    """Close all files except standard input, output and error. uvloop does not close them for a new process."""
+    try:
+        numbers = [int(path.name) for path in Path("/dev/fd").iterdir()]
+    except OSError:
+        numbers = list(range(3, 4096))
+    for number in numbers:
+        if number > 2:
+            with suppress(OSError):  # the folder itself, which is closed again
+                os.close(number)
+
+
+# Landlock: include/uapi/linux/landlock.h. The numbers of the system calls are the same on x86-64 and ARM.
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_VERSION: Final = 1
+_PATH_BENEATH: Final = 1
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
+_ACCESS_TO_FILES: Final = (1 << 13) - 1, 1 << 13, 1 << 14, 0, 1 << 15
+"""Kinds of access, by the version of Landlock that introduced them. The fifth version is the newest of them."""
+_TCP: Final = 0b11
+_ABSTRACT_SOCKETS_AND_SIGNALS: Final = 0b11
+
+
+def _limit_files() -> None:
+    version = _system_call(_CREATE_RULESET, None, 0, _VERSION)
+    if version < 1:  # the kernel has no Landlock, or a container forbids the call
+        return
+    handled = sum(_ACCESS_TO_FILES[:version])
+    attributes = struct.pack(
+        "=QQQ", handled, _TCP if version >= 4 else 0, _ABSTRACT_SOCKETS_AND_SIGNALS if version >= 6 else 0
+    )[: 8 if version < 4 else 16 if version < 6 else 24]
+    ruleset = _system_call(_CREATE_RULESET, attributes, len(attributes), 0)
+    if ruleset < 0:
+        return
+    source = Path(__file__).parents[2]
+    for path in dict.fromkeys(map(os.fspath, (*_LIBRARIES, sys.prefix, sys.base_prefix, sys.exec_prefix, source))):
+        _allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
+    _allow(ruleset, _NULL, _READ_FILE | _WRITE_FILE)
+    _system_call(_RESTRICT_SELF, ruleset, 0)
+    os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, access: int) -> None:
+    with suppress(OSError):  # a path that this system does not have
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            if not Path(path).is_dir():
+                access &= ~_READ_DIR
+            _system_call(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", access, place), 0)
+        finally:
+            os.close(place)
+
+
+# seccomp: include/uapi/linux/seccomp.h, filter.h and audit.h. A filter of the classic BPF reads `struct seccomp_data`.
+_REFUSED: Final = {
+    # socket, ptrace, process_vm_readv, process_vm_writev, bpf, perf_event_open, userfaultfd, add_key,
+    # request_key, keyctl, unshare, setns, mount, io_uring_setup, pidfd_getfd
+    "x86_64": (0xC000003E, 41, 101, 310, 311, 321, 298, 323, 248, 249, 250, 272, 308, 165, 425, 438),
+    "aarch64": (0xC00000B7, 198, 117, 270, 271, 280, 241, 282, 217, 218, 219, 97, 268, 40, 425, 438),
+}
+"""The number of the architecture, and the numbers of system calls, by the name of the machine."""
+_X32: Final = 0x40000000
+"""Smallest number of a system call in the second table of x86-64."""
+_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_OFFSET_OF_NUMBER, _OFFSET_OF_ARCHITECTURE = 0, 4
+_ALLOW: Final = 0x7FFF0000
+_PERMISSION_ERROR: Final = 0x00050001
+_SECCOMP_MODE_FILTER: Final = 2
+
+
+def _limit_system_calls() -> None:
+    machine = os.uname().machine
+    if machine not in _REFUSED:
+        return
+    program = b"".join(_filter(*_REFUSED[machine]))
+    code = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.c_char_p(header))
+
+
+def _filter(architecture: int, *refused: int) -> Iterator[bytes]:
+    """Yield the instructions. A jump names the numbers of instructions to skip if its condition is true, or false."""
+    yield _instruction(_LOAD, _OFFSET_OF_ARCHITECTURE)
+    yield _instruction(_EQUAL, architecture, 0, len(refused) + 3)
+    yield _instruction(_LOAD, _OFFSET_OF_NUMBER)
+    yield _instruction(_AT_LEAST, _X32, len(refused) + 1, 0)
+    for number, call in enumerate(refused):
+        yield _instruction(_EQUAL, call, len(refused) - number, 0)
+    yield _instruction(_RETURN, _ALLOW)
+    yield _instruction(_RETURN, _PERMISSION_ERROR)
+
+
+def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value)
+
+
+def _prctl(*arguments: Any) -> int:
+    with suppress(OSError, AttributeError):  # a system without `prctl`
+        return int(ctypes.CDLL(None).prctl(arguments[0], *map(_as_long, arguments[1:]), *[ctypes.c_ulong(0)] * 3))
+    return -1
+
+
+def _system_call(number: int, *arguments: Any) -> int:
+    with suppress(OSError, AttributeError):
+        function = ctypes.CDLL(None).syscall
+        function.restype = ctypes.c_long
+        return int(function(ctypes.c_long(number), *map(_as_long, arguments)))
+    return -1
+
+
+def _as_long(argument: Any) -> Any:
+    return ctypes.c_ulong(argument) if isinstance(argument, int) else argument
