@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from one_runtime.catalog.model import Integration
+from one_runtime.connecting.provider_request import reasons_for_developers
 from one_runtime.connecting.verification import InconclusiveCheck, check_credentials
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
@@ -190,7 +191,8 @@ async def _check(installation: Installation, credential: UsableCredential) -> Ch
         return None
     try:
         egress = installation.egress.for_tenant(credential.connection.organization_id)
-        await check_credentials(egress, credential.integration, credential.auth, credential.values)
+        with reasons_for_developers():
+            await check_credentials(egress, credential.integration, credential.auth, credential.values)
     except CheckFailed as failure:
         return failure
     return None

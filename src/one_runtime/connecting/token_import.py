@@ -21,6 +21,7 @@ from one_runtime.catalog.request import (
     names_of,
 )
 from one_runtime.catalog.response import UnexpectedValue, read_received
+from one_runtime.connecting.provider_request import reasons_for_developers
 from one_runtime.connecting.verification import (
     GrantedTokens,
     VerifiedAccount,
@@ -102,7 +103,8 @@ async def verify_import(installation: Installation, actor: Actor, request: Crede
     reason = unavailable_reason(integration, clients, request.auth_type)
     if reason is not None:
         raise InvalidInput.of("auth_type", reason)
-    verified = await _verify(installation, actor.organization_id, integration, request)
+    with reasons_for_developers():
+        verified = await _verify(installation, actor.organization_id, integration, request)
     connection = verified.as_connection(request.end_user_id, request.name, request.metadata)
     target, multiple = request.connection_id, request.multiple
     return VerifiedImport(replace(connection, target=target, multiple=multiple, agreed=target is not None), integration)

@@ -19,7 +19,7 @@ from one_runtime.catalog.response import (
 )
 from one_runtime.clock import Clock
 from one_runtime.connecting.account_lookup import look_up_account
-from one_runtime.connecting.provider_request import send_request
+from one_runtime.connecting.provider_request import log_unreachable, send_request
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
@@ -36,6 +36,7 @@ from one_runtime.encryption import key_ring
 from one_runtime.integrations.oauth_clients import OAuthClient, require_field_hosts
 from one_runtime.oauth.errors import (
     EndpointTargetRefused,
+    EndpointUnreachable,
     InvalidClient,
     InvalidGrant,
     OAuthError,
@@ -169,10 +170,14 @@ async def verify_credentials(
             raise CredentialsRefused(
                 f"{integration.name} did not accept these credentials. Check the values, and try again.", error.reason
             ) from error
-        reason = f" ({error.reason})" if error.reason else ""
+        reason, cause = f" ({error.reason})" if error.reason else "", None
+        if isinstance(error, EndpointUnreachable):
+            cause = error.cause
+            log_unreachable(integration, error.code, cause)
         raise ProviderUnavailable(
             f"{integration.name} does not answer as it should{reason}. Try again.",
             error.retry_after if isinstance(error, TemporaryFailure) else None,
+            cause,
         ) from error
     secrets = merge_tokens(values.credentials, replace(tokens, refresh_token=None))
     account = await check_credentials(egress, integration, auth, ConnectionValues(values.params, secrets))

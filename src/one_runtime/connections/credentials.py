@@ -80,13 +80,17 @@ class PermissionMissing(CheckFailed):
 
 
 class ProviderUnavailable(OneRuntimeError):
-    """The provider gave no usable response. The credentials can still be valid. `retry_after`: seconds to wait."""
+    """The provider gave no usable response. The credentials can still be valid. `retry_after`: seconds to wait.
+
+    `reason`: the reason for developers, such as an invalid TLS certificate. `detail` is also for end users, who cannot
+    do anything about it.
+    """
 
     code, status, title = "provider_unavailable", 502, "The provider does not answer as it should"
 
-    def __init__(self, detail: str, retry_after: int | None = None) -> None:
+    def __init__(self, detail: str, retry_after: int | None = None, reason: str | None = None) -> None:
         super().__init__(detail)
-        self.retry_after = retry_after
+        self.retry_after, self.reason = retry_after, reason
 
 
 @dataclass(frozen=True, slots=True)
