@@ -79,7 +79,7 @@ def _limit_files() -> None:
     if ruleset < 0:
         return
     source = Path(__file__).parents[2]
-    for path in dict.fromkeys(map(os.fspath, (*_LIBRARIES, sys.prefix, sys.base_prefix, sys.exec_prefix, source))):
+    for path in dict.fromkeys(map(str, (*_LIBRARIES, sys.prefix, sys.base_prefix, sys.exec_prefix, source))):
         _allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
     _allow(ruleset, _NULL, _READ_FILE | _WRITE_FILE)
     _system_call(_RESTRICT_SELF, ruleset, 0)
