@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Final
 
 from one_runtime.computing import frames
-from one_runtime.computing.process_limits import has_grown, limit_this_process
+from one_runtime.computing.isolation import has_grown, limit_this_process
 
 _MAX_DATA: Final = 512 * 1024 * 1024
 

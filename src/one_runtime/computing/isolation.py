@@ -1,4 +1,4 @@
-"""Isolate a process that works with the data of a caller: no inherited files, no network, and few readable files.
+"""Limit and isolate a process that works with the data of a caller: no inherited files, no network, few readable files.
 
 The system enforces the isolation, so it also holds for native code, after an escape from the interpreter of programs.
 On Linux, Landlock (kernel 5.13 or later) limits files, and since kernel 6.12 also signals. A seccomp filter refuses
@@ -7,12 +7,17 @@ sockets and access to other processes. A system or a container without these cal
 
 import ctypes
 import os
+import resource
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+MAX_RESIDENT: Final = 192 * 1024 * 1024
+"""Memory of a process after which the process ends with its work, in bytes."""
 
 _LIBRARIES: Final = ("/usr", "/lib", "/lib64", "/nix/store", "/opt/homebrew", "/etc/ld.so.cache", "/dev/urandom")
 """Paths from which Python, the interpreter of programs and the system's libraries read."""
@@ -21,6 +26,51 @@ _NULL: Final = "/dev/null"
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_SECCOMP: Final = 22
 _PR_SET_NO_NEW_PRIVS: Final = 38
+
+
+def limit_this_process(memory: int) -> None:
+    """Limit the memory, the files and the priority of this process, and isolate it. Its children inherit the limits.
+
+    `memory`: number of bytes that the process, and each child, can reserve.
+    """
+    close_inherited_files()
+    set_limits({resource.RLIMIT_DATA: memory, resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 0})
+    _open_status()  # `isolate` forbids it later
+    isolate()
+
+
+def set_limits(limits: Mapping[int, int]) -> None:
+    """Set resource limits of this process, and give it a lower priority than the server.
+
+    A system can refuse some of these calls. For example, macOS has no limit of memory, and a sandbox can forbid
+    priorities. So the server also ends a process that takes too long.
+    """
+    for name, limit in limits.items():
+        with suppress(ValueError, OSError):
+            resource.setrlimit(name, (limit, limit))
+    with suppress(OSError):
+        os.nice(5)
+    with suppress(OSError):  # Linux ends this process first
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def has_grown() -> bool:
+    """Return True if this process has used more than `MAX_RESIDENT` bytes. Return False on a system without `/proc`.
+
+    `getrusage` is not suitable: on Linux, its maximum also counts the server, which has started this process.
+    """
+    status = _open_status()
+    if status is None:
+        return False
+    return int(os.pread(status, 8192, 0).partition(b"VmHWM:")[2].split()[0]) * 1024 > MAX_RESIDENT
+
+
+@cache
+def _open_status() -> int | None:
+    try:
+        return os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def hide_memory() -> None:
@@ -67,9 +117,14 @@ _TCP: Final = 0b11
 _ABSTRACT_SOCKETS_AND_SIGNALS: Final = 0b11
 
 
+def landlock_version() -> int:
+    """Return the version of Landlock, or a number below 1 if the kernel or the container does not permit Landlock."""
+    return _system_call(_CREATE_RULESET, None, 0, _VERSION)
+
+
 def _limit_files() -> None:
-    version = _system_call(_CREATE_RULESET, None, 0, _VERSION)
-    if version < 1:  # the kernel has no Landlock, or a container forbids the call
+    version = landlock_version()
+    if version < 1:
         return
     handled = sum(_ACCESS_TO_FILES[:version])
     attributes = struct.pack(

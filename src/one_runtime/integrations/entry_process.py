@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -120,27 +119,11 @@ def _encode(document: EntryDocument) -> dict[str, object]:
     return {"integration": dump(entry.integration), **texts}
 
 
-def _limit_this_process(seconds: int, memory: int) -> None:
-    """Limit the CPU time and the memory of this process. Give this process a lower priority than the server.
-
-    A system can refuse some of these calls. For example, macOS has no limit of memory, and a sandbox can forbid
-    priorities. The server also ends the process after `_MAX_WAIT`.
-    """
-    end = math.ceil(time.process_time()) + seconds
-    for limit in (
-        lambda: resource.setrlimit(resource.RLIMIT_CPU, (end, end + 1)),
-        lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
-        lambda: os.nice(5),
-        lambda: Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii"),  # Linux ends this process first
-    ):
-        with suppress(ValueError, OSError):
-            limit()
-
-
 def parse_standard_input(seconds: int, memory: int) -> None:
     """Read a document from standard input, and write the result to standard output. The process limits itself."""
     isolation.close_inherited_files()
-    _limit_this_process(seconds, memory)
+    cpu_time = math.ceil(time.process_time()) + seconds
+    isolation.set_limits({resource.RLIMIT_CPU: cpu_time, resource.RLIMIT_AS: memory})
     isolation.isolate()
     try:
         sys.stdout.write(json.dumps(_encode(EntryDocument(**json.load(sys.stdin)))))

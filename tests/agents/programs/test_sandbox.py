@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from one_runtime.agents.programs.limits import MIB, ProgramLimits
 from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome, Suspended
 from one_runtime.agents.programs.sandbox import Sandbox
+from one_runtime.computing.isolation import MAX_RESIDENT
 from one_runtime.computing.process import WorkerProcess
-from one_runtime.computing.process_limits import MAX_RESIDENT
 from one_runtime.telemetry import logs
 from tests.agents.programs.acme_host import IMPORTS, PATIENT, AcmeHost
 from tests.waiting import eventually

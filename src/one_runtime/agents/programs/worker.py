@@ -20,7 +20,7 @@ from one_runtime.agents.programs.limits import MIB, LimitExceeded, ProgramLimits
 from one_runtime.agents.programs.rendering import Printed, render
 from one_runtime.computing import frames
 from one_runtime.computing.frames import Frame
-from one_runtime.computing.process_limits import has_grown, limit_this_process
+from one_runtime.computing.isolation import has_grown, limit_this_process
 
 MAX_PROGRAMS: Final = 200
 """Number of programs after which the interpreter starts again."""
