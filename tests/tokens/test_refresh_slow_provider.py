@@ -104,8 +104,8 @@ async def test_a_slow_host_frees_the_slots_and_opens_the_breaker_before_it_answe
     app.application.clock.advance(hours=2)
     assert await refresh_due(installation) == FAILED_CONNECTIONS
     (host,) = installation.token_hosts._hosts.values()
-    assert host.is_open
-    await eventually(lambda: host.running == 0)  # the end of the run can precede the callback of its last refresh
+    # The end of the run can precede the callback of its last refresh.
+    await eventually(lambda: (host.running, host.is_open) == (0, True))
     assert {app.provider.look(connection.family)["waiting"] for connection in seeded} == {1}
     for connection in seeded:
         app.provider.behave(connection.family, hold=None)
