@@ -92,7 +92,7 @@ class Method:
 
     `note`: the description of the body, or an empty string. `body`: the properties of a JSON body, or None. `inputs`:
     the class of the body, then the classes inside the body. `document`: True for a body in YAML or JSON that the caller
-    wrote. `answer`: the class of the answer, or None. `member`: the member of the answer with the list. `pages`: True
+    wrote. `answer`: the class of the answer. `member`: the member of the answer with the list. `pages`: True
     for a list with a cursor. `creates`: True if the client sends an `Idempotency-Key`.
     """
 
@@ -106,7 +106,7 @@ class Method:
     body: tuple[Property, ...] | None
     inputs: tuple[Model, ...]
     document: bool
-    answer: str | None
+    answer: str
     member: str | None
     pages: bool
     creates: bool
@@ -155,7 +155,7 @@ class _Reader:
             resource = name.rpartition(".")[0]
             methods.setdefault(resource, []).append(method)
             tags.setdefault(resource, tag)
-        models = self._models({method.answer for group in methods.values() for method in group if method.answer})
+        models = self._models({method.answer for group in methods.values() for method in group})
         parents = {model.name: model.parent for model in models}
         described_tags = {tag["name"]: tag["description"] for tag in self.document["tags"]}
         owners = {model.name: self._owner(model.name, methods, parents) for model in models}
@@ -218,19 +218,17 @@ class _Reader:
         described = parameter.get("description") or _description(schema)
         return Property(parameter["name"], self.type_of(schema), parameter.get("required", False), described, default)
 
-    def _answer(self, operation: Schema) -> tuple[str | None, str | None, bool]:
+    def _answer(self, operation: Schema) -> tuple[str, str | None, bool]:
         """Return the class of the answer, the member with the list, and True for a list with pages."""
-        schemas = [
+        schema, *_ = [
             response["content"]["application/json"]["schema"]
             for status, response in operation["responses"].items()
             if status.startswith("2") and "application/json" in response.get("content", {})
         ]
-        if not schemas:
-            return None, None, False
-        name = _reference(schemas[0])
+        name = _reference(schema)
         if not name.endswith(("List", "Page")):
             return name, None, False
-        properties = self._resolved(schemas[0])["properties"]
+        properties = self._resolved(schema)["properties"]
         (member,) = (member for member, schema in properties.items() if schema.get("type") == "array")
         return _reference(properties[member]["items"]), member, "next_cursor" in properties
 
@@ -267,8 +265,7 @@ class _Reader:
         for resource in sorted(methods):
             needed: dict[str, None] = {}
             for method in methods[resource]:
-                if method.answer:
-                    self._collect(method.answer, needed)
+                self._collect(method.answer, needed)
             if name in needed or name in {parents[each] for each in needed}:
                 return resource or "connections"
         raise LookupError(name)

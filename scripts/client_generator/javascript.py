@@ -32,6 +32,7 @@ IDENTIFYING: Final[Mapping[str, tuple[str, ...]]] = {
     "Credentials": ("connection_id", "auth_type", "credentials"),
     "CustomIntegration": ("id", "slug", "definition"),
     "DeletedConnection": ("id", "revocations"),
+    "DeletedCustomIntegration": ("id", "slug", "deleted_connections"),
     "DeletedEndUser": ("end_user_id", "deleted_connections"),
     "Disconnection": ("status", "deleted_count"),
     "EndUser": ("end_user_id", "created_at"),
@@ -301,8 +302,6 @@ class _MethodView:
 
         Raises: LookupError if no properties are known, or if the document does not require one of the properties.
         """
-        if self.answer is None:
-            return []
         if self.answer not in IDENTIFYING:
             raise LookupError(f"Add the properties that identify {self.answer} to IDENTIFYING.")
         properties = self._api.properties_of(self.answer)
@@ -314,7 +313,7 @@ class _MethodView:
     @property
     def secrets(self) -> list[str]:
         """Return the properties of the answer that the client does not print."""
-        properties = self._api.properties_of(self.answer) if self.answer else {}
+        properties = self._api.properties_of(self.answer)
         return [_camel(item.name) for item in properties.values() if item.secret]
 
     @property
@@ -327,7 +326,7 @@ class _MethodView:
         """Return the type of the result, without the promise."""
         if self.paged:
             return f"Pages<{self.answer}>"
-        return f"{self.answer}[]" if self.items else self.answer or "void"
+        return f"{self.answer}[]" if self.items else self.answer
 
     @property
     def promise(self) -> str:
@@ -372,7 +371,7 @@ class _MethodView:
         """Return the comment of the method in an interface."""
         method = self._method
         own = [item.name for item in _arguments(method)]
-        own += self._api.properties_of(self.answer) if self.answer else ()
+        own += self._api.properties_of(self.answer)
         tags = [
             f"@param {_camel(item.name)} {self._api.text(item.description, own)}" for item in method.path_parameters
         ]

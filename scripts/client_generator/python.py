@@ -107,12 +107,10 @@ class _MethodView:
         self.query = {item.name: _query_expression(item, early=method.pages) for item in method.query}
         self.body = {item.name: _body_expression(item) for item in method.body or ()}
         self.result = self._result(method)
-        self._method, self._answer = method, summaries.get(method.answer or "", "")
+        self._method, self._answer = method, summaries.get(method.answer, "")
 
     @staticmethod
     def _result(method: Method) -> str:
-        if method.answer is None:
-            return "None"
         if method.pages:
             return f"Pages[{method.answer}]"
         return f"tuple[{method.answer}, ...]" if method.member else method.answer
@@ -120,8 +118,6 @@ class _MethodView:
     @property
     def parse(self) -> str:
         """Return the expression of the parser."""
-        if self.answer is None:
-            return "no_answer"
         return f"list_of({self.answer}, under={self.member!r})" if self.member else f"answer({self.answer})"
 
     @property
@@ -146,7 +142,7 @@ class _MethodView:
             return [(self.result.partition("[")[0], f"A loop requests the pages one by one. Each item: {self._answer}")]
         if self.member:
             return [("tuple", f"Each item: {self._answer}")]
-        return [(self.answer, self._answer)] if self.answer else []
+        return [(self.answer, self._answer)]
 
 
 def _argument(item: Property, method: Method, models: Collection[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.integrations import oauth_clients
@@ -84,8 +84,18 @@ async def test_oauth2_is_available_after_a_client_is_registered(client: Client) 
     assert (await client.get("/v1/integrations", end_user_id="u")).headers["etag"] != before
     view = await client.popup("", (await client.session(integration_slug="hubspot"))["session_token"])
     assert [auth_type["auth_type"] for auth_type in view.json()["auth_types"]] == ["oauth2", "api_key"]
-    assert (await client.send("DELETE", path("dropbox"))).status_code == 204
+    assert (await client.send("DELETE", path("dropbox"))).status_code == 200
     assert await types_of(client, "dropbox") is None
+    assert (await client.get(path("dropbox"))).status_code == 404
+
+
+async def test_client_whose_secret_cannot_be_decrypted_is_deleted(application: Application, client: Client) -> None:
+    await put(client)
+    async with application.installation.database.write() as tx:
+        await tx.execute(update(clients).values(version=clients.c.version + 1))
+    assert (await client.get(path("dropbox"))).json()["code"] == "seal_broken"
+    deleted = (await client.send("DELETE", path("dropbox"))).json()
+    assert (deleted["client_id"], deleted["client_secret_last_four"], deleted["fields"]) == ("our-id", None, [])
     assert (await client.get(path("dropbox"))).status_code == 404
 
 

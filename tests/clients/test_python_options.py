@@ -173,13 +173,15 @@ async def test_max_retries_limits_the_attempts(northwind: tuple[Faults, str], ki
 async def test_lost_connection_is_retried_only_if_a_second_request_is_harmless(lossy: Lossy, kind: Kind) -> None:
     organization = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
     answer = organization % (len(ORGANIZATION), ORGANIZATION.encode())
-    deleted = json_response(200, id="1", revocations=[])
+    times = {"created_at": "2026-12-02T00:00:00Z", "updated_at": "2026-12-02T00:00:00Z"}
+    end_user: dict[str, Any] = {"end_user_id": "1", "name": None, "email": None, "metadata": {}, **times}
+    deleted = json_response(200, **end_user, deleted_connections=0, revocations=[])
     provider = b"HTTP/1.1 200 OK\r\nOne-Runtime-Attempts: 1\r\nContent-Length: 0\r\n\r\n"
     user = {"end_user_id": "u"}
     cases: list[tuple[str, tuple[Any, ...], dict[str, Any], bytes, bool]] = [
         ("organization.get", (), {}, answer, True),
         ("organization.replace", (), {"display_name": "Northwind"}, answer, True),
-        ("connections.delete", ("1",), {}, deleted, True),
+        ("end_users.delete", ("1",), {}, deleted, True),
         ("sessions.create", (), user, json_response(201, **CREATED), True),
         ("disconnect", (), {"integration_slug": "acme", **user}, b"", False),
         ("connections.update", ("1",), {"name": "N"}, b"", False),

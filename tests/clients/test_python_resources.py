@@ -342,7 +342,7 @@ async def test_oauth_client_is_replaced_read_listed_and_deleted(one_runtime: Ser
     assert created.redirect_url.endswith("/connect/callback/acme")
     assert await one_runtime.do("oauth_clients.get", "acme") == created
     assert await one_runtime.do("oauth_clients.list") == (created,)
-    assert await one_runtime.do("oauth_clients.delete", "acme") is None
+    assert (await one_runtime.do("oauth_clients.delete", "acme")).client_id == "client-1"
     with pytest.raises(NotFound):
         await one_runtime.do("oauth_clients.get", "acme")
     with pytest.raises(InvalidInput):
@@ -362,7 +362,8 @@ async def test_custom_integration_is_created_from_a_mapping_or_from_text(one_run
     with pytest.raises(OneRuntimeError) as conflict:
         await one_runtime.do("custom_integrations.create", ENTRY)
     assert (conflict.value.code, conflict.value.status) == ("integration_exists", 409)
-    assert await one_runtime.do("custom_integrations.delete", "x-billing", delete_connections=True) is None
+    deleted = await one_runtime.do("custom_integrations.delete", "x-billing", delete_connections=True)
+    assert (deleted.slug, deleted.revocation_counts.failed) == ("x-billing", 0)
     with pytest.raises(InvalidInput):
         await one_runtime.do("custom_integrations.create", "slug: x-billing")
 

@@ -18,6 +18,7 @@ from one_runtime_client import (
     CreatedSession,
     Event,
     Integration,
+    OAuthClient,
     OneRuntime,
     OneRuntimeError,
     Organization,
@@ -58,7 +59,7 @@ def raw(client: OneRuntime) -> None:
     assert_type(created.parse(), Connection)
     assert_type(created.status, int)
     assert_type(client.connections.with_raw_response.list(), RawResponse[Page[Connection]])
-    assert_type(client.oauth_clients.with_raw_response.delete("acme"), RawResponse[None])
+    assert_type(client.oauth_clients.with_raw_response.delete("acme"), RawResponse[OAuthClient])
 
 
 def errors(client: OneRuntime) -> str | None:

@@ -36,7 +36,7 @@ async def test_each_connection_is_deleted_and_counted_by_one_of_two_concurrent_r
         *(disconnect.disconnect(installation, actor, runtime.slug, END_USER) for _ in range(2))
     )
     disconnected = [connection for result in results for connection in result]
-    assert sorted(connection.connection_id for connection in disconnected) == sorted(ids)
+    assert sorted(connection.connection.id for connection in disconnected) == sorted(ids)
     assert {result.outcome for connection in disconnected for result in connection.revocations} == {"revoked"}
     assert runtime.revoke_all_grants(GLOBEX) + runtime.revoke_all_grants(INITECH) == 0
     assert query(installation, "SELECT id FROM revocations") == []

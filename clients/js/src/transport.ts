@@ -85,7 +85,7 @@ interface JsonRequest<Answer> {
   readonly body?: string | undefined;
   readonly options?: RequestOptions | undefined;
   readonly waitSeconds?: number | undefined;
-  /** Converts the value of the JSON response. The value is undefined for a 204. */
+  /** Converts the value of the JSON response. */
   readonly read: (value: unknown, response: Response) => Answer;
 }
 
@@ -211,7 +211,6 @@ function headOf({ status, headers }: Response): ResponseHead {
 
 async function readJson(response: Response): Promise<unknown> {
   const text = await response.text();
-  if (response.status === 204) return undefined;
   try {
     return JSON.parse(text);
   } catch {

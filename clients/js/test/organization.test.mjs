@@ -86,7 +86,7 @@ test("an OAuth client is replaced, read, listed and deleted, and its secret is n
     (await oauthClients.list()).map((item) => item.integrationSlug),
     ["acme"],
   );
-  assert.equal(await oauthClients.delete("acme"), undefined);
+  assert.equal((await oauthClients.delete("acme")).integrationSlug, "acme");
   await assert.rejects(oauthClients.get("acme"), NotFound);
 });
 
@@ -116,7 +116,8 @@ test("a custom integration is created, replaced, read, listed and deleted", asyn
   const imported = { integrationSlug: "x-acme-billing", endUserId: "user_custom", authType: "api_key", check: false };
   await client().connections.create({ ...imported, credentials: { api_key: `ab_${"0".repeat(32)}` } });
   await assert.rejects(customIntegrations.delete("x-acme-billing"), { code: "integration_in_use", status: 409 });
-  assert.equal(await customIntegrations.delete("x-acme-billing", { deleteConnections: true }), undefined);
+  const deleted = await customIntegrations.delete("x-acme-billing", { deleteConnections: true });
+  assert.deepEqual([deleted.slug, deleted.deletedConnections, deleted.revocationCounts.failed], ["x-acme-billing", 1, 0]);
 });
 
 test("an invalid definition is refused with its errors", async () => {

@@ -215,10 +215,9 @@ class ListQuery(Body):
     cursor: IdCursor = None
 
 
-class DeletedConnection(Answer):
-    """The id of the deleted connection, and the result of revoking each token of the connection."""
+class DeletedConnection(ConnectionAnswer, title="DeletedConnection"):
+    """The deleted connection as it last was, and the result of revoking each of its tokens."""
 
-    id: str
     revocations: list[RevocationAnswer]
 
 
@@ -384,7 +383,10 @@ async def update_connection(
 async def delete_connection(
     connection_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> DeletedConnection:
-    """Delete a connection and its credentials immediately. `revocations` has the result of revoking each token."""
+    """Delete a connection and its credentials immediately. The response has the connection as it last was.
+
+    `revocations` has the result of revoking each token.
+    """
 
     async def read(tx: Transaction, connection: Connection) -> ConnectionAnswer:
         integration = await installation.catalogs.get(tx, connection.organization_id, connection.integration_slug)
@@ -392,7 +394,9 @@ async def delete_connection(
 
     condition = conditions.on(read)
     disconnected = await disconnect.delete_connection(installation, caller.actor, connection_id, condition)
-    return DeletedConnection(id=connection_id, revocations=RevocationAnswer.of_all([disconnected]))
+    async with installation.database.read() as tx:
+        shown = await read(tx, disconnected.connection)
+    return DeletedConnection(**dict(shown), revocations=RevocationAnswer.of_all([disconnected]))
 
 
 @router.route(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import yaml
 from fastapi import Request, Response
@@ -29,6 +29,7 @@ from one_runtime.integrations.custom import (
     IntegrationInUse,
 )
 from one_runtime.integrations.entry_process import EntryDocument
+from one_runtime.tokens.revocation import RevocationOutcome
 from one_runtime.validation.descriptions import dotted
 
 router = Routes("Custom integrations")
@@ -135,6 +136,26 @@ class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
     updated_at: Time
 
 
+class RevocationCounts(Answer):
+    """The number of tokens with each result of the revocation, of all deleted connections.
+
+    - `revoked`: the provider revoked the token.
+    - `failed`: the revocation failed. One Runtime retries a temporary failure for 24 hours.
+    - `not_supported`: One Runtime cannot revoke the credential, such as an API key.
+    """
+
+    revoked: int
+    failed: int
+    not_supported: int
+
+
+class DeletedCustomIntegrationAnswer(CustomIntegrationAnswer, title="DeletedCustomIntegration"):
+    """The deleted custom integration as it last was, and the number of the deleted connections."""
+
+    deleted_connections: int
+    revocation_counts: RevocationCounts
+
+
 class CustomIntegrationList(Answer):
     """The custom integrations of your organization, ordered by slug."""
 
@@ -236,7 +257,6 @@ async def replace_custom_integration(
     errors=(NotFound, IntegrationInUse, *UNREADABLE_CREDENTIALS),
     conditional=True,
     summary="Delete a custom integration",
-    status_code=204,
 )
 async def delete_custom_integration(
     slug: str,
@@ -246,18 +266,25 @@ async def delete_custom_integration(
     conditions: Conditional,
     *,
     delete_connections: bool = False,
-) -> Response:
-    """Delete the integration and its OAuth client.
+) -> DeletedCustomIntegrationAnswer:
+    """Delete the integration and its OAuth client. The response has the integration as it last was.
 
     If the integration has connections, the response is 409 by default. With the parameter `delete_connections`, One
     Runtime deletes the connections, and revokes their tokens if the integration defines a revocation request.
     """
     condition = conditions.on(partial(_read, request))
     if delete_connections:
-        await disconnect.delete_integration(installation, caller.actor, slug.lower(), condition)
+        deleted = await disconnect.delete_integration(installation, caller.actor, slug.lower(), condition)
     else:
-        await custom.delete(installation, caller.actor, slug.lower(), condition)
-    return Response(status_code=204)
+        integration = await custom.delete(installation, caller.actor, slug.lower(), condition)
+        deleted = disconnect.DeletedCustomIntegration(integration, 0, {})
+    return DeletedCustomIntegrationAnswer(
+        **dict(_answer(request, deleted.integration)),
+        deleted_connections=deleted.deleted_connections,
+        revocation_counts=RevocationCounts.model_validate(
+            {name: deleted.outcomes.get(name, 0) for name in get_args(RevocationOutcome)}
+        ),
+    )
 
 
 async def _entry(

@@ -38,7 +38,7 @@ class RevocationAnswer(Answer, title="Revocation"):
         """Return the revocation results of deleted connections."""
         return [
             cls(
-                connection_id=connection.connection_id, token=result.token, outcome=result.outcome, reason=result.reason
+                connection_id=connection.connection.id, token=result.token, outcome=result.outcome, reason=result.reason
             )
             for connection in connections
             for result in connection.revocations

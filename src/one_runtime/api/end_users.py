@@ -86,10 +86,9 @@ class PatchEndUser(Body, title="EndUserUpdate"):
     metadata: Metadata | None = None
 
 
-class ForgottenEndUser(Answer, title="DeletedEndUser"):
-    """The deleted end user, and the results of revoking the tokens."""
+class ForgottenEndUser(EndUserAnswer, title="DeletedEndUser"):
+    """The deleted end user as it last was, and the results of revoking the tokens."""
 
-    end_user_id: str
     deleted_connections: int
     revocations: list[RevocationAnswer]
 
@@ -168,6 +167,8 @@ async def delete_end_user(
 ) -> ForgottenEndUser:
     """Delete an end user, and all connections, credentials and sessions of this end user.
 
+    The response has the end user as it last was. It is the last place with these values, so do not log it.
+
     One Runtime removes the end user's identifier from all events of the audit log. Only webhook endpoints receive the
     identifier, with the event `end_user.deleted`.
     """
@@ -179,7 +180,7 @@ async def delete_end_user(
 
     deleted = await forget_end_user(installation, caller.actor, end_user_id, conditions.on(read))
     return ForgottenEndUser(
-        end_user_id=end_user_id,
-        deleted_connections=len(deleted),
-        revocations=RevocationAnswer.of_all(deleted),
+        **dict(EndUserAnswer.model_validate(deleted.end_user)),
+        deleted_connections=len(deleted.disconnected),
+        revocations=RevocationAnswer.of_all(deleted.disconnected),
     )

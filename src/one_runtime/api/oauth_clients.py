@@ -1,11 +1,10 @@
 """Serve the routes for the OAuth clients that an organization has registered with providers."""
 
-from fastapi import Response
 from pydantic import Field
 
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import Answer, Body, FieldName, Link, LongText, ScopeName, Text, Time, example
-from one_runtime.api.routing import Authenticated, Installed, Routes
+from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
 from one_runtime.integrations import client_registration
@@ -78,7 +77,7 @@ class OAuthClientList(Answer):
     oauth_clients: list[OAuthClientAnswer]
 
 
-@router.route("GET /v1/oauth-clients", scope="admin", summary="List OAuth clients")
+@router.route("GET /v1/oauth-clients", scope="admin", errors=UNREADABLE_CREDENTIALS, summary="List OAuth clients")
 async def list_oauth_clients(caller: Authenticated, installation: Installed) -> OAuthClientList:
     """List the OAuth clients that your organization has registered. The list omits clients of the operator."""
     vault, public_url = installation.vault, installation.settings.public_url
@@ -90,7 +89,7 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
 @router.route(
     "GET /v1/integrations/{integration_slug}/oauth-client",
     scope="admin",
-    errors=(NotFound,),
+    errors=(NotFound, *UNREADABLE_CREDENTIALS),
     conditional=True,
     summary="Read an OAuth client",
 )
@@ -105,7 +104,7 @@ async def get_oauth_client(
 @router.route(
     "PUT /v1/integrations/{integration_slug}/oauth-client",
     scope="admin",
-    errors=(NotFound, HostNotRegistered),
+    errors=(NotFound, HostNotRegistered, *UNREADABLE_CREDENTIALS),
     conditional=True,
     summary="Register an OAuth client",
 )
@@ -144,14 +143,13 @@ async def _read(_: Transaction, client: RegisteredClient) -> OAuthClientAnswer:
     errors=(NotFound,),
     conditional=True,
     summary="Delete an OAuth client",
-    status_code=204,
 )
 async def delete_oauth_client(
     integration_slug: str, caller: Authenticated, installation: Installed, conditions: Conditional
-) -> Response:
-    """Delete your OAuth client for an integration. New connections cannot use a deleted client.
+) -> OAuthClientAnswer:
+    """Delete your OAuth client for an integration, and return it. New connections cannot use a deleted client.
 
     Existing connections continue to refresh their tokens with the client.
     """
-    await client_registration.unregister(installation, caller.actor, integration_slug, conditions.on(_read))
-    return Response(status_code=204)
+    deleted = await client_registration.unregister(installation, caller.actor, integration_slug, conditions.on(_read))
+    return OAuthClientAnswer.of(deleted)

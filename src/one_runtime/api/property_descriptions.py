@@ -212,6 +212,10 @@ _CONNECTIONS: Final[Mapping[str, Described]] = {
     "revocations": Described("The result of revoking each token at the provider."),
     "deleted_count": Described("The number of deleted connections.", 1),
     "deleted_connections": Described("The number of deleted connections.", 1),
+    "revocation_counts": Described("The number of tokens with each result of the revocation, of all connections."),
+    "RevocationCounts.revoked": Described("Tokens that the provider revoked.", 1),
+    "RevocationCounts.failed": Described("Tokens that could not be revoked. One Runtime retries for 24 hours.", 0),
+    "RevocationCounts.not_supported": Described("Credentials that cannot be revoked, such as an API key.", 0),
     "Disconnection.status": Described(
         "`disconnected`, or `not_found` if the end user had no connection to the integration.", "disconnected"
     ),

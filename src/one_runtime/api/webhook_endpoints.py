@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import Query, Response
+from fastapi import Query
 from pydantic import AfterValidator, Field, StringConstraints
 
 from one_runtime.api.conditions import Conditional
@@ -251,17 +251,20 @@ async def update_webhook_endpoint(
     errors=(NotFound,),
     conditional=True,
     summary="Delete a webhook endpoint",
-    status_code=204,
 )
 async def delete_webhook_endpoint(
     webhook_endpoint_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
-) -> Response:
-    """Delete a webhook endpoint with its deliveries. One Runtime does not send its waiting events."""
+) -> WebhookEndpointAnswer:
+    """Delete a webhook endpoint with its deliveries. One Runtime does not send its waiting events.
+
+    The response has the endpoint as it last was, without its secret. `pending_deliveries` is the number of the waiting
+    events.
+    """
     async with installation.database.write() as tx:
         present = await _read(tx, caller, webhook_endpoint_id, lock=True)
         conditions.require(lambda: _settings(present))
         await endpoints.remove(tx, caller.actor, present.endpoint, installation.clock())
-    return Response(status_code=204)
+    return _answer(present)
 
 
 @router.route(

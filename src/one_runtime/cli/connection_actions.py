@@ -45,10 +45,10 @@ def delete_connection(connection_id: ConnectionId, *, as_json: AsJson = False) -
         lambda installation, actor, connection: disconnect.delete_connection(installation, actor, connection.id),
     )
     if as_json:
-        print_json({"id": deleted.connection_id, "revocations": describe_revocations([deleted])})
+        print_json({"id": deleted.connection.id, "revocations": describe_revocations([deleted])})
         return
     print_revocations([deleted])
-    typer.echo(f"Deleted the connection {deleted.connection_id}.")
+    typer.echo(f"Deleted the connection {deleted.connection.id}.")
 
 
 def check_connection(connection_id: ConnectionId, *, as_json: AsJson = False) -> None:

@@ -94,7 +94,7 @@ def delete_end_user(
     async def forget(installation: "Installation") -> "list[DisconnectedConnection]":
         from one_runtime.connecting.disconnect import forget_end_user
 
-        return await forget_end_user(installation, operator_actor(organization), end_user_id)
+        return (await forget_end_user(installation, operator_actor(organization), end_user_id)).disconnected
 
     read(lambda tx: _find(tx, organization, end_user_id))
     if not yes:

@@ -15,7 +15,7 @@ def describe_revocations(deleted: Sequence["DisconnectedConnection"]) -> list[di
     """Return the result of each revocation, with the fields of the API."""
     return [
         {
-            "connection_id": connection.connection_id,
+            "connection_id": connection.connection.id,
             "token": result.token,
             "outcome": result.outcome,
             "reason": result.reason,
@@ -31,4 +31,4 @@ def print_revocations(deleted: Sequence["DisconnectedConnection"]) -> None:
         for result in connection.revocations:
             reason = f": {result.reason}" if result.reason else ""
             token = result.token or "credential"
-            typer.echo(printable(f"{connection.connection_id}  {token}  {result.outcome}{reason}"))
+            typer.echo(printable(f"{connection.connection.id}  {token}  {result.outcome}{reason}"))

@@ -4,6 +4,8 @@ One transaction deletes the stored credentials and queues the revocation of the 
 transaction, the worker revokes the tokens later (promise P9 of docs/security.md).
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -22,7 +24,7 @@ from one_runtime.integrations.custom import CustomIntegrationResult
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor, Subject
-from one_runtime.tokens.revocation import NOT_SUPPORTED, RevocationResult, revoke_all
+from one_runtime.tokens.revocation import NOT_SUPPORTED, RevocationOutcome, RevocationResult, revoke_all
 
 MAX_CONNECTIONS: Final = 10_000  # of one end user: in practice, an end user has fewer connections
 
@@ -32,10 +34,27 @@ _UNREADABLE: Final = replace(NOT_SUPPORTED, outcome="failed", reason="One Runtim
 
 @dataclass(frozen=True, slots=True)
 class DisconnectedConnection:
-    """A deleted connection, and the result of the revocation for each token."""
+    """A deleted connection as it was, and the result of the revocation for each token."""
 
-    connection_id: str
+    connection: Connection
     revocations: tuple[RevocationResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedCustomIntegration:
+    """A deleted custom integration as it was, the number of its deleted connections, and of each outcome of a token."""
+
+    integration: CustomIntegrationResult
+    deleted_connections: int
+    outcomes: Mapping[RevocationOutcome, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedEndUser:
+    """A deleted end user as it was, and the deleted connections."""
+
+    end_user: EndUser
+    disconnected: list[DisconnectedConnection]
 
 
 Removal: TypeAlias = tuple[DisconnectedConnection, list[PendingRevocation]]
@@ -74,8 +93,10 @@ async def delete_integration(
     actor: Actor,
     slug: str,
     condition: Precondition[CustomIntegrationResult] | None = None,
-) -> None:
+) -> DeletedCustomIntegration:
     """Delete a custom integration, and every connection to this integration.
+
+    Count the results of the revocations, because there can be millions.
 
     Raises: NotFound; PreconditionFailed; IntegrationInUse if an end user connects an account during the deletion.
     """
@@ -85,19 +106,23 @@ async def delete_integration(
         async with installation.database.read() as tx:
             await condition(tx, present)
     at_integration = ConnectionFilter(integration_slug=slug)
+    count, outcomes = 0, Counter[RevocationOutcome]()
     while True:
         async with installation.database.write() as tx:
             page = await connections.list_page(tx, actor.organization_id, at_integration, limit=_BATCH)
             removals = await remove_connections(tx, installation, actor, page)
-        await _revoke(installation, removals)
+        for disconnected in await _revoke(installation, removals):
+            count += 1
+            outcomes.update(result.outcome for result in disconnected.revocations)
         if len(page) < _BATCH:
             break
-    await custom.delete(installation, actor, slug, condition)
+    deleted = await custom.delete(installation, actor, slug, condition)
+    return DeletedCustomIntegration(deleted, count, outcomes)
 
 
 async def forget_end_user(
     installation: Installation, actor: Actor, end_user_id: str, condition: Precondition[EndUser] | None = None
-) -> list[DisconnectedConnection]:
+) -> DeletedEndUser:
     """Delete an end user with all connections and sessions.
 
     Also remove the end user's identifier from every stored event. Only the deliveries of the event `end_user.deleted`
@@ -109,15 +134,16 @@ async def forget_end_user(
     async with installation.database.write() as tx:
         if not await end_users.lock(tx, actor.organization_id, end_user_id):
             raise NotFound(f"There is no end user {end_user_id[:64]!r}. GET /v1/end-users lists your end users.")
+        end_user = await end_users.get(tx, actor.organization_id, end_user_id)
         if condition is not None:
-            await condition(tx, await end_users.get(tx, actor.organization_id, end_user_id))
+            await condition(tx, end_user)
         removals, unfinished = await remove_end_user(tx, installation, actor, end_user_id)
         subject = Subject(data={"deleted_connections": len(removals)}, deleted_end_user_id=end_user_id)
         await events.forget_end_user(tx, actor.organization_id, end_user_id, now)
         await events.record(tx, actor, "end_user.deleted", now, subject)
     disconnected = await _revoke(installation, removals)
     await revoke_all(installation, unfinished)
-    return disconnected
+    return DeletedEndUser(end_user, disconnected)
 
 
 async def remove_end_user(
@@ -151,7 +177,7 @@ async def remove_connections(
         if await connections.remove(tx, actor, connection, now):
             kept = await pending_revocations.release(tx, installation.vault, connection.id, now)
             queued = [*([pending] if pending is not None else []), *kept]
-            removals.append((DisconnectedConnection(connection.id, results), queued))
+            removals.append((DisconnectedConnection(connection, results), queued))
         elif pending is not None:  # a concurrent request has deleted the connection and revokes the tokens
             await pending_revocations.settle(tx, pending)
     return removals

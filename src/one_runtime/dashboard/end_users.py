@@ -155,7 +155,7 @@ async def forget_end_user(visit: Visit) -> Response:
         "disconnected.html",
         title="End user forgotten",
         sentence=f"The end user {end_user_id} is deleted, with all connections, credentials and sessions.",
-        outcome=summarize(deleted, found.connections),
+        outcome=summarize(deleted.disconnected, found.connections),
         back=visit.path("end-users"),
         back_text="Go to the end users",
     )

@@ -49,7 +49,7 @@ def summarize(deleted: Sequence[DisconnectedConnection], before: Sequence[FoundC
     names = {row.id: row.connection.name for row in before}
     rows = [
         RevocationRow(
-            names.get(each.connection_id, each.connection_id),
+            names.get(each.connection.id, each.connection.id),
             _TOKENS[result.token],
             *_OUTCOMES[result.outcome],
             result.reason or (_NOT_SUPPORTED if result.outcome == "not_supported" else None),

@@ -69,8 +69,8 @@ async def register(
 
 async def unregister(
     installation: Installation, actor: Actor, slug: str, condition: Precondition[RegisteredClient] | None = None
-) -> None:
-    """Retire an OAuth client, and record the event. New connections cannot use the client.
+) -> RegisteredClient:
+    """Retire an OAuth client, record the event, and return the client. New connections cannot use the client.
 
     Raises: NotFound; PreconditionFailed.
     """
@@ -78,11 +78,15 @@ async def unregister(
         await organization_catalogs.lock(tx, actor.organization_id)
         if not await installation.catalogs.contains(tx, actor.organization_id, slug):
             raise unknown(slug)
+        client = await oauth_clients.find_to_retire(tx, installation.vault, actor.organization_id, slug)
+        present = None if client is None else _registered(installation.settings.public_url, client)
         if condition is not None:
-            present = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
-            await condition(tx, None if present is None else _registered(installation.settings.public_url, present))
+            await condition(tx, present)
+        if present is None:
+            raise oauth_clients.not_registered(slug)
         await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
         await _record(tx, installation, actor, "oauth_client.deleted", slug)
+    return present
 
 
 async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: ClientEventType, slug: str) -> None:

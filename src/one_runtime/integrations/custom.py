@@ -132,17 +132,16 @@ async def delete(
     actor: Actor,
     slug: str,
     condition: "Precondition[CustomIntegrationResult] | None" = None,
-) -> None:
-    """Delete a custom integration.
+) -> CustomIntegrationResult:
+    """Delete a custom integration, and return it as it was.
 
     Raises: NotFound; PreconditionFailed; IntegrationInUse if the integration still has connections.
     """
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
-        present = await organization_catalogs.get(tx, actor.organization_id, slug)
+        present = await get(tx, actor.organization_id, slug)
         if condition is not None:
-            organization = await organizations.get(tx, actor.organization_id)
-            await condition(tx, CustomIntegrationResult(present, organization.offers(slug)))
+            await condition(tx, present)
         count = await connections.count_at_integration(tx, actor.organization_id, slug)
         if count:
             connected = f"{count} connections use" if count > 1 else "1 connection uses"
@@ -153,6 +152,7 @@ async def delete(
         await _retire_client(tx, installation, actor, slug, None)
         await _remove_from_enabled(tx, installation, actor, slug)
         await _record(tx, installation, actor, "custom_integration.deleted", slug)
+    return present
 
 
 async def _find(tx: Transaction, actor: Actor, slug: str) -> StoredIntegration | None:

@@ -29,7 +29,7 @@ from one_runtime.db.ids import new_id
 from one_runtime.db.schema import consents, credentials, revocations
 from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption import key_ring
-from one_runtime.encryption.vault import SealContext, Sealed, Vault
+from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
 from one_runtime.integrations.client_hosts import MAX_HOSTS, can_list_hosts, names_hosts, secret_hosts
 from one_runtime.jobs.queue import batched_delete, run_in_batches
@@ -178,6 +178,20 @@ async def find_own(tx: Transaction, vault: Vault, organization_id: str, slug: st
     """Return the owner's active client for an integration, or None. The owner is an organization or the operator."""
     row = await tx.one(_OWN, _ClientRow, organization=organization_id, slug=slug)
     return _decrypt(vault, row) if row else None
+
+
+async def find_to_retire(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
+    """Return the owner's active client, or None. If the secret and the fields cannot be decrypted, omit them.
+
+    So an owner can delete a client whose encryption key is lost.
+    """
+    row = await tx.one(_OWN, _ClientRow, organization=organization_id, slug=slug)
+    if row is None:
+        return None
+    try:
+        return _decrypt(vault, row)
+    except SealBroken:  # or its subclass KeyNotInRing
+        return _client(row, ClientIdentity(row.client_id, None), {}, ())
 
 
 async def require(
@@ -372,19 +386,26 @@ async def seal(tx: Transaction, vault: Vault, client: OAuthClient) -> dict[str, 
 def _decrypt(vault: Vault, row: _ClientRow) -> OAuthClient:
     context = SealContext(TABLE, row.id, row.version)
     secret = json.loads(vault.open(row.organization_id, Sealed(row.key_id, row.sealed), context))
+    identity = ClientIdentity(row.client_id, secret["client_secret"])
+    return _client(row, identity, secret["fields"], secret.get("public_fields", ()))
+
+
+def _client(
+    row: _ClientRow, identity: ClientIdentity, fields: Mapping[str, str], public_fields: Iterable[str]
+) -> OAuthClient:
     return OAuthClient(
         id=row.id,
         organization_id=row.organization_id,
         integration_slug=row.integration_slug,
-        client=ClientIdentity(row.client_id, secret["client_secret"]),
+        client=identity,
         scopes=tuple(row.scopes) if row.scopes is not None else None,
         hosts=tuple(row.hosts),
-        fields=secret["fields"],
+        fields=fields,
         created_at=row.created_at,
         updated_at=row.updated_at,
         retired_at=row.retired_at,
         version=row.version,
-        public_fields=frozenset(secret.get("public_fields", ())),
+        public_fields=frozenset(public_fields),
     )
 
 

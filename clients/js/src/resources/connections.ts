@@ -86,7 +86,9 @@ export interface Connections {
    */
   update(connectionId: string, input: ConnectionUpdate, options?: RequestOptions): Promise<Connection>;
   /**
-   * Delete a connection and its credentials immediately. `revocations` has the result of revoking each token.
+   * Delete a connection and its credentials immediately. The response has the connection as it last was.
+   *
+   * `revocations` has the result of revoking each token.
    *
    * The API key needs the scope `connect`.
    *
@@ -321,10 +323,8 @@ export interface Revocation {
   reason: string | null;
 }
 
-/** The id of the deleted connection, and the result of revoking each token of the connection. */
-export interface DeletedConnection {
-  /** The id. Ids are UUIDs. */
-  id: string;
+/** The deleted connection as it last was, and the result of revoking each of its tokens. */
+export interface DeletedConnection extends Connection {
   /** The result of revoking each token at the provider. */
   revocations: Revocation[];
 }

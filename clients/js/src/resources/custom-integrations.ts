@@ -59,7 +59,7 @@ export interface CustomIntegrations {
    */
   replace(slug: string, definition: Definition, options?: RequestOptions): Promise<CustomIntegration>;
   /**
-   * Delete the integration and its OAuth client.
+   * Delete the integration and its OAuth client. The response has the integration as it last was.
    *
    * If the integration has connections, the response is 409 by default. With the parameter `deleteConnections`, One
    * Runtime deletes the connections, and revokes their tokens if the integration defines a revocation request.
@@ -78,7 +78,7 @@ export interface CustomIntegrations {
       deleteConnections?: boolean;
     },
     options?: RequestOptions,
-  ): Promise<void>;
+  ): Promise<DeletedCustomIntegration>;
 }
 
 /** A custom integration. */
@@ -95,6 +95,24 @@ export interface CustomIntegration extends CatalogIntegration {
   createdAt: string;
   /** The time of the last change, as in RFC 3339. */
   updatedAt: string;
+}
+
+/** The number of tokens with each result of the revocation, of all deleted connections. */
+export interface RevocationCounts {
+  /** Tokens that the provider revoked. */
+  revoked: number;
+  /** Tokens that could not be revoked. One Runtime retries for 24 hours. */
+  failed: number;
+  /** Credentials that cannot be revoked, such as an API key. */
+  notSupported: number;
+}
+
+/** The deleted custom integration as it last was, and the number of the deleted connections. */
+export interface DeletedCustomIntegration extends CustomIntegration {
+  /** The number of deleted connections. */
+  deletedConnections: number;
+  /** The number of tokens with each result of the revocation, of all connections. */
+  revocationCounts: RevocationCounts;
 }
 
 export default resource<CustomIntegrations>("customIntegrations")({
@@ -126,5 +144,6 @@ export default resource<CustomIntegrations>("customIntegrations")({
     method: "DELETE",
     path: "/v1/custom-integrations/{slug}",
     takes: "query",
+    returns: ["id", "slug", "deletedConnections"],
   },
 });

@@ -75,6 +75,8 @@ export interface EndUsers {
   /**
    * Delete an end user, and all connections, credentials and sessions of this end user.
    *
+   * The response has the end user as it last was. It is the last place with these values, so do not log it.
+   *
    * One Runtime removes the end user's identifier from all events of the audit log. Only webhook endpoints receive the
    * identifier, with the event `end_user.deleted`.
    *
@@ -106,16 +108,6 @@ export interface EndUserUpdate {
   metadata?: Metadata | null;
 }
 
-/** The deleted end user, and the results of revoking the tokens. */
-export interface DeletedEndUser {
-  /** Your own identifier of the end user. */
-  endUserId: string;
-  /** The number of deleted connections. */
-  deletedConnections: number;
-  /** The result of revoking each token at the provider. */
-  revocations: Revocation[];
-}
-
 /** A user of your product. `endUserId`: your own identifier of this user. */
 export interface EndUser {
   /** Your own identifier of the end user. */
@@ -130,6 +122,14 @@ export interface EndUser {
   updatedAt: string;
   /** An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not interpret it. */
   metadata: Metadata;
+}
+
+/** The deleted end user as it last was, and the results of revoking the tokens. */
+export interface DeletedEndUser extends EndUser {
+  /** The number of deleted connections. */
+  deletedConnections: number;
+  /** The result of revoking each token at the provider. */
+  revocations: Revocation[];
 }
 
 /**

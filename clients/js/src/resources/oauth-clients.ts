@@ -33,7 +33,7 @@ export interface OAuthClients {
    */
   replace(integrationSlug: string, input: NewOAuthClient, options?: RequestOptions): Promise<OAuthClient>;
   /**
-   * Delete your OAuth client for an integration. New connections cannot use a deleted client.
+   * Delete your OAuth client for an integration, and return it. New connections cannot use a deleted client.
    *
    * Existing connections continue to refresh their tokens with the client.
    *
@@ -44,7 +44,7 @@ export interface OAuthClients {
    * @throws {Conflict} with the code `precondition_failed`.
    * @throws {InvalidInput} with the code `invalid_input`.
    */
-  delete(integrationSlug: string, options?: RequestOptions): Promise<void>;
+  delete(integrationSlug: string, options?: RequestOptions): Promise<OAuthClient>;
   /**
    * List the OAuth clients that your organization has registered. The list omits clients of the operator.
    *
@@ -113,6 +113,7 @@ export default resource<OAuthClients>("oauthClients")({
   delete: {
     method: "DELETE",
     path: "/v1/integrations/{integration_slug}/oauth-client",
+    returns: ["integrationSlug", "clientId"],
   },
   list: {
     method: "GET",

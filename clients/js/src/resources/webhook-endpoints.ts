@@ -53,6 +53,9 @@ export interface WebhookEndpoints {
   /**
    * Delete a webhook endpoint with its deliveries. One Runtime does not send its waiting events.
    *
+   * The response has the endpoint as it last was, without its secret. `pendingDeliveries` is the number of the waiting
+   * events.
+   *
    * The API key needs the scope `admin`.
    *
    * @param webhookEndpointId The id of the webhook endpoint.
@@ -60,7 +63,7 @@ export interface WebhookEndpoints {
    * @throws {Conflict} with the code `precondition_failed`.
    * @throws {InvalidInput} with the code `invalid_input`.
    */
-  delete(webhookEndpointId: string, options?: RequestOptions): Promise<void>;
+  delete(webhookEndpointId: string, options?: RequestOptions): Promise<WebhookEndpoint>;
   /**
    * Create a new secret. During the overlap, each message has a signature by each of the two secrets.
    *
@@ -231,6 +234,7 @@ export default resource<WebhookEndpoints>("webhookEndpoints")({
   delete: {
     method: "DELETE",
     path: "/v1/webhook-endpoints/{webhook_endpoint_id}",
+    returns: ["id", "kind", "eventTypes"],
   },
   rotate: {
     method: "POST",

@@ -27,10 +27,6 @@ def list_of(kind: type[T], *, under: str) -> Callable[[Any], tuple[T, ...]]:
     return lambda value: _parse(tuple[kind, ...], _member(value, under))  # type: ignore[valid-type]
 
 
-def no_answer(value: Any) -> None:
-    """Parse an answer without a body."""
-
-
 def next_cursor(value: Any) -> str | None:
     """Return the cursor of the next page, or None on the last page."""
     cursor: str | None = _parse(str | None, _member(value, "next_cursor"))

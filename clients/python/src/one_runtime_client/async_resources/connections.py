@@ -277,7 +277,9 @@ class AsyncConnections(AsyncResource):
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> DeletedConnection:
-        """Delete a connection and its credentials immediately. `revocations` has the result of revoking each token.
+        """Delete a connection and its credentials immediately. The response has the connection as it last was.
+
+        `revocations` has the result of revoking each token.
 
         The API key needs the scope `connect`.
 
@@ -287,8 +289,7 @@ class AsyncConnections(AsyncResource):
             headers: Further headers of the request.
 
         Returns:
-            DeletedConnection: The id of the deleted connection, and the result of revoking each token of the
-                connection.
+            DeletedConnection: The deleted connection as it last was, and the result of revoking each of its tokens.
 
         Raises:
             NotFound: `not_found`.

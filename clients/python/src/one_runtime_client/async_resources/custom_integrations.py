@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from one_runtime_client.models import CustomIntegration
+from one_runtime_client.models import CustomIntegration, DeletedCustomIntegration
 from one_runtime_client.operations import AsyncResource, async_with_response
-from one_runtime_client.parsing import answer, list_of, no_answer
+from one_runtime_client.parsing import answer, list_of
 from one_runtime_client.requests import Request, new_idempotency_key
 
 
@@ -180,8 +180,8 @@ class AsyncCustomIntegrations(AsyncResource):
         delete_connections: bool | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> None:
-        """Delete the integration and its OAuth client.
+    ) -> DeletedCustomIntegration:
+        """Delete the integration and its OAuth client. The response has the integration as it last was.
 
         If the integration has connections, the response is 409 by default. With the parameter `delete_connections`, One
         Runtime deletes the connections, and revokes their tokens if the integration defines a revocation request.
@@ -193,6 +193,10 @@ class AsyncCustomIntegrations(AsyncResource):
             delete_connections: True also deletes the connections of the integration. Default: False.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
+
+        Returns:
+            DeletedCustomIntegration: The deleted custom integration as it last was, and the number of the deleted
+                connections.
 
         Raises:
             NotFound: `not_found`.
@@ -212,7 +216,7 @@ class AsyncCustomIntegrations(AsyncResource):
                 timeout=timeout,
                 headers=headers,
             ),
-            no_answer,
+            answer(DeletedCustomIntegration),
         )
 
 

@@ -11,7 +11,7 @@ from one_runtime_client.models import (
     WebhookTest,
 )
 from one_runtime_client.operations import AsyncResource, async_with_response
-from one_runtime_client.parsing import answer, list_of, no_answer
+from one_runtime_client.parsing import answer, list_of
 from one_runtime_client.requests import (
     OMITTED,
     Omitted,
@@ -225,8 +225,11 @@ class AsyncWebhookEndpoints(AsyncResource):
         *,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> WebhookEndpoint:
         """Delete a webhook endpoint with its deliveries. One Runtime does not send its waiting events.
+
+        The response has the endpoint as it last was, without its secret. `pending_deliveries` is the number of the
+        waiting events.
 
         The API key needs the scope `admin`.
 
@@ -234,6 +237,9 @@ class AsyncWebhookEndpoints(AsyncResource):
             webhook_endpoint_id: The id of the webhook endpoint.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
+
+        Returns:
+            WebhookEndpoint: A webhook endpoint, without its secret.
 
         Raises:
             NotFound: `not_found`.
@@ -250,7 +256,7 @@ class AsyncWebhookEndpoints(AsyncResource):
                 timeout=timeout,
                 headers=headers,
             ),
-            no_answer,
+            answer(WebhookEndpoint),
         )
 
     async def rotate(

@@ -185,15 +185,13 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeletedConnection:
-    """The id of the deleted connection, and the result of revoking each token of the connection.
+class DeletedConnection(Connection):
+    """The deleted connection as it last was, and the result of revoking each of its tokens.
 
     Attributes:
-        id: The id. Ids are UUIDs.
         revocations: The result of revoking each token at the provider.
     """
 
-    id: str
     revocations: tuple[Revocation, ...]
 
 

@@ -7,9 +7,7 @@ from typing import Any
 
 from one_runtime_client.models.catalog import CatalogIntegration
 
-__all__ = [
-    "CustomIntegration",
-]
+__all__ = ["CustomIntegration", "DeletedCustomIntegration", "RevocationCounts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +29,31 @@ class CustomIntegration(CatalogIntegration):
     invalidated_connections: int
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationCounts:
+    """The number of tokens with each result of the revocation, of all deleted connections.
+
+    Attributes:
+        revoked: Tokens that the provider revoked.
+        failed: Tokens that could not be revoked. One Runtime retries for 24 hours.
+        not_supported: Credentials that cannot be revoked, such as an API key.
+    """
+
+    revoked: int
+    failed: int
+    not_supported: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedCustomIntegration(CustomIntegration):
+    """The deleted custom integration as it last was, and the number of the deleted connections.
+
+    Attributes:
+        deleted_connections: The number of deleted connections.
+        revocation_counts: The number of tokens with each result of the revocation, of all connections.
+    """
+
+    deleted_connections: int
+    revocation_counts: RevocationCounts

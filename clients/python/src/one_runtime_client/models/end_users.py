@@ -24,21 +24,6 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeletedEndUser:
-    """The deleted end user, and the results of revoking the tokens.
-
-    Attributes:
-        end_user_id: Your own identifier of the end user.
-        deleted_connections: The number of deleted connections.
-        revocations: The result of revoking each token at the provider.
-    """
-
-    end_user_id: str
-    deleted_connections: int
-    revocations: tuple[Revocation, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EndUser:
     """A user of your product. `end_user_id`: your own identifier of this user.
 
@@ -58,6 +43,19 @@ class EndUser:
     created_at: datetime
     updated_at: datetime
     metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedEndUser(EndUser):
+    """The deleted end user as it last was, and the results of revoking the tokens.
+
+    Attributes:
+        deleted_connections: The number of deleted connections.
+        revocations: The result of revoking each token at the provider.
+    """
+
+    deleted_connections: int
+    revocations: tuple[Revocation, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -217,6 +217,8 @@ class EndUsers(Resource):
     ) -> DeletedEndUser:
         """Delete an end user, and all connections, credentials and sessions of this end user.
 
+        The response has the end user as it last was. It is the last place with these values, so do not log it.
+
         One Runtime removes the end user's identifier from all events of the audit log. Only webhook endpoints receive
         the identifier, with the event `end_user.deleted`.
 
@@ -228,7 +230,7 @@ class EndUsers(Resource):
             headers: Further headers of the request.
 
         Returns:
-            DeletedEndUser: The deleted end user, and the results of revoking the tokens.
+            DeletedEndUser: The deleted end user as it last was, and the results of revoking the tokens.
 
         Raises:
             NotFound: `not_found`.

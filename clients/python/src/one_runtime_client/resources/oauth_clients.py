@@ -7,7 +7,7 @@ from one_runtime_client.models import (
     OAuthClient,
 )
 from one_runtime_client.operations import Resource, with_response
-from one_runtime_client.parsing import answer, list_of, no_answer
+from one_runtime_client.parsing import answer, list_of
 from one_runtime_client.requests import (
     Request,
     as_list,
@@ -121,8 +121,8 @@ class OAuthClients(Resource):
         *,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> None:
-        """Delete your OAuth client for an integration. New connections cannot use a deleted client.
+    ) -> OAuthClient:
+        """Delete your OAuth client for an integration, and return it. New connections cannot use a deleted client.
 
         Existing connections continue to refresh their tokens with the client.
 
@@ -132,6 +132,9 @@ class OAuthClients(Resource):
             integration_slug: The slug of the integration.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
+
+        Returns:
+            OAuthClient: An OAuth client, with the last four characters of its secret.
 
         Raises:
             NotFound: `not_found`.
@@ -148,7 +151,7 @@ class OAuthClients(Resource):
                 timeout=timeout,
                 headers=headers,
             ),
-            no_answer,
+            answer(OAuthClient),
         )
 
     def list(
