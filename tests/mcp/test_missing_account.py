@@ -5,10 +5,11 @@ from typing import Any, Final
 import mcp_types as types
 import pytest
 
+from one_runtime.agents import connect_requests
 from one_runtime.agents.connect_requests import MAX_OPEN
 from one_runtime.mcp import tools
 from tests.application import PUBLIC_URL, Application, Client, started
-from tests.mcp.conftest import MODERN, Agents, answering, connected, request_of, use_own_page
+from tests.mcp.conftest import MODERN, Agent, Agents, answering, connected, request_of, use_own_page
 
 pytestmark = pytest.mark.slow
 
@@ -97,16 +98,30 @@ async def test_link_opened_by_another_user_changes_nothing(application: Applicat
     assert (late.status_code, late.json()["code"]) == (409, "connect_request_closed")
 
 
-async def test_number_of_open_requests_is_limited(client: Client, agents: Agents) -> None:
+async def test_open_requests_of_one_agent_leave_room_for_those_of_another(
+    client: Client, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await use_own_page(client)
-    slugs = [
-        slug for slug, entry in (await client.integrations()).items() if "oauth2" not in entry["supported_auth_types"]
-    ]
-    async with agents.connect() as agent:
-        answers = [
-            await agent.call("call_write", integration=slug, method="POST", path="/") for slug in slugs[: MAX_OPEN + 1]
-        ]
-    assert [answer.data["code"] for answer in answers] == ["connect_required"] * MAX_OPEN + ["rate_limited"]
+    monkeypatch.setattr(connect_requests, "MAX_OPEN_OF_END_USER", MAX_OPEN + 2)
+    integrations = await client.integrations()
+    others = [slug for slug, entry in integrations.items() if "oauth2" not in entry["supported_auth_types"]]
+    slugs = ["acme", *(slug for slug in others if slug != "acme")]
+    async with agents.connect() as first, agents.connect() as second:
+
+        async def ask(agent: Agent, number: int) -> tuple[str, str]:
+            answer = await agent.call("call_write", integration=slugs[number], method="POST", path="/")
+            return answer.data["code"], answer.text
+
+        asked = [await ask(first, number) for number in range(MAX_OPEN)]
+        assert {code for code, _ in asked} == {"connect_required"}
+        code, text = await ask(first, MAX_OPEN)
+        assert (code, f"{MAX_OPEN} accounts" in text) == ("rate_limited", True)
+        assert [(await ask(second, MAX_OPEN + number))[0] for number in range(2)] == ["connect_required"] * 2
+        code, text = await ask(second, MAX_OPEN + 2)
+        assert (code, f"{MAX_OPEN + 2} open requests" in text) == ("rate_limited", True)
+        await client.connect()  # answers the request for Acme CRM
+        assert (await ask(first, MAX_OPEN + 2))[0] == "connect_required"
+        assert (await ask(second, MAX_OPEN + 3))[0] == "rate_limited"
 
 
 async def test_integration_that_no_end_user_can_connect_is_refused_with_the_reason(

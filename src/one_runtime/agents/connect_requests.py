@@ -36,6 +36,8 @@ KEPT: Final = timedelta(days=1)
 """Time after the expiry for which the database keeps a request."""
 
 MAX_OPEN: Final = 20
+"""Maximum number of open requests of one agent for one end user, so that no agent uses up those of another."""
+MAX_OPEN_OF_END_USER: Final = 100
 """Maximum number of open requests of one end user."""
 
 Status: TypeAlias = Literal["open", "connected", "declined", "expired"]
@@ -80,7 +82,8 @@ class ConnectRequest:
 
 
 class _OpenRequests(NamedTuple):
-    requests: int
+    of_agent: int
+    of_end_user: int
 
 
 _IS_CONNECTED = exists().where(
@@ -102,7 +105,10 @@ _NEWEST = (
     .order_by(requests.c.id.desc())
     .limit(1)
 )
-_COUNT_OPEN = select(func.count().label("requests")).where(*_VALID, requests.c.declined_at.is_(None))
+_OF_AGENT = requests.c.end_user_token_id.is_not_distinct_from(bindparam("token"))
+_COUNT_OPEN = select(func.count().filter(_OF_AGENT).label("of_agent"), func.count().label("of_end_user")).where(
+    *_VALID, requests.c.declined_at.is_(None), ~_IS_CONNECTED
+)
 _INSERT = insert(requests)
 _DECLINE = (
     update(requests)
@@ -201,12 +207,21 @@ def _params(caller: AgentCaller, now: datetime) -> dict[str, Any]:
 
 async def _require_quota(tx: Transaction, caller: AgentCaller, now: datetime) -> None:
     """Raises: RateLimited."""
-    count = await tx.one(_COUNT_OPEN, _OpenRequests, **_params(caller, now))
-    if count is not None and count.requests >= MAX_OPEN:
+    count = await tx.one(_COUNT_OPEN, _OpenRequests, **_params(caller, now), token=caller.end_user_token_id)
+    if count is None:
+        return
+    seconds = round(LIFETIME.total_seconds())
+    if count.of_agent >= MAX_OPEN:
         raise RateLimited(
-            f"The end user already has {MAX_OPEN} open requests to connect an account. Wait until the end user has "
-            "answered some of them.",
-            round(LIFETIME.total_seconds()),
+            f"This agent has already asked the end user to connect {MAX_OPEN} accounts. Wait until the end user has "
+            "answered some of the requests.",
+            seconds,
+        )
+    if count.of_end_user >= MAX_OPEN_OF_END_USER:
+        raise RateLimited(
+            f"The end user already has {MAX_OPEN_OF_END_USER} open requests to connect an account. Wait until the end "
+            "user has answered some of them.",
+            seconds,
         )
 
 
