@@ -6,7 +6,7 @@ from typing import Final, get_args
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from one_runtime.settings import PREFIX, Settings
+from one_runtime.settings import PREFIX, RELOADED, Settings
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 
@@ -14,7 +14,7 @@ PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 def table() -> str:
     """Return the table of all settings as Markdown."""
     rows = [
-        f"| `{PREFIX}{name.upper()}` | {_type(field)} | {_default(name, field)} | {field.description} |"
+        f"| `{PREFIX}{name.upper()}` | {_type(field)} | {_default(name, field)} | {_meaning(name, field)} |"
         for name, field in Settings.model_fields.items()
     ]
     return "\n".join(["| name | type | default | meaning |", "|---|---|---|---|", *rows])
@@ -30,6 +30,10 @@ def _type(field: FieldInfo) -> str:
         low, high = getattr(limits.get("Ge"), "ge", None), getattr(limits.get("Le"), "le", None)
         return "integer" if low is None else f"integer, {low} to {high}" if high else f"integer, at least {low}"
     return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))
+
+
+def _meaning(name: str, field: FieldInfo) -> str:
+    return f"{field.description} [Reloaded](#reloading)." if name in RELOADED else str(field.description)
 
 
 def _default(name: str, field: FieldInfo) -> str:

@@ -29,7 +29,7 @@ from one_runtime.explanations.api_errors import API_ERRORS
 from one_runtime.explanations.event_reasons import EVENT_REASONS
 from one_runtime.explanations.event_types import EVENT_TYPES
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
-from one_runtime.settings import PREFIX, Settings
+from one_runtime.settings import FROM_FILES, PREFIX, Settings
 from one_runtime.tenancy import api_keys, events
 from one_runtime.tenancy.installation_events import INSTALLATION_EVENT_TYPES
 from scripts import settings_page
@@ -104,8 +104,7 @@ def test_table_of_settings_is_generated_from_the_settings() -> None:
 @in_one_test(PAGES, name=lambda document: document.name)
 def test_every_named_setting_exists(document: Page) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | CUSTOMERS_NAMES
-    secret = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
-    known |= {f"{PREFIX}{name.upper()}_FILE" for name in secret}
+    known |= {f"{PREFIX}{name.upper()}_FILE" for name in FROM_FILES}
     assert set(re.findall(r"\bONE_RUNTIME_[A-Z_]*[A-Z]\b", document.text)) <= known
 
 

@@ -1,7 +1,7 @@
 """Build the ASGI application of a server process, and define what the process does at its start and its stop."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
@@ -35,6 +35,7 @@ from one_runtime.jobs import instances, worker
 from one_runtime.mcp.authorization_routes import AuthorizationRoutes
 from one_runtime.mcp.endpoint import McpEndpoint
 from one_runtime.serving.periodic_tasks import DASHBOARD_TASKS, MEASURING_TASKS, PERIODIC_TASKS, heartbeat_task
+from one_runtime.serving.reloading import RELOAD, reload
 from one_runtime.settings import Settings, parse_host_port
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.logger import Logger
@@ -132,7 +133,9 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
 
 
 @asynccontextmanager
-async def _lifespan(services: Services, agents: McpEndpoint, observer: Observer, _: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(
+    services: Services, agents: McpEndpoint, observer: Observer, _: FastAPI
+) -> AsyncIterator[dict[str, Callable[[], Awaitable[None]]]]:
     installation = services.installation
     url = installation.settings.database_url.get_secret_value()
     await asyncio.to_thread(require_compatible, url)
@@ -151,7 +154,7 @@ async def _lifespan(services: Services, agents: McpEndpoint, observer: Observer,
         ]
         for task in tasks:
             task.add_done_callback(_report)
-        yield
+        yield {RELOAD: partial(reload, services, observer, server)}
         for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):

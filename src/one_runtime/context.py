@@ -88,5 +88,9 @@ class Installation:
         """Return the outbound network for webhooks."""
         return self.webhooks or self.egress
 
+    def use(self, settings: Settings) -> None:
+        """Replace the settings after a reload. Nothing else of the installation changes."""
+        object.__setattr__(self, "settings", settings)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "catalogs", OrganizationCatalogs(self.catalog))

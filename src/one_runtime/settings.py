@@ -1,4 +1,4 @@
-"""Read the settings of One Runtime from environment variables. A process reads the settings once, at its start.
+"""Read the settings of One Runtime from environment variables, at the start and, in part, after SIGHUP.
 
 `python scripts/settings_page.py` generates the table of docs/settings.md from the class `Settings`.
 """
@@ -41,6 +41,9 @@ _MAX_OPERATOR_NAME: Final = 255
 _DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 OPENID_CONFIGURATION: Final = "/.well-known/openid-configuration"
 """Path of a provider's configuration, after the issuer (OpenID Connect Discovery 1.0, section 4)."""
+
+_RELOADED: Final[dict[str, Any]] = {"reloaded": True}
+"""Mark of a setting that a running server reads again after SIGHUP (`serving/reloading.py`)."""
 
 HostPort: TypeAlias = tuple[str, int]
 OidcRole: TypeAlias = Literal["support", "developer", "admin", "owner"]
@@ -119,6 +122,7 @@ class Settings(BaseModel):
     )
     encryption_keys: SecretStr = Field(
         SecretStr(""),
+        json_schema_extra=_RELOADED,
         description="Key ring: 32-byte keys in base64, separated by commas. On a new database, the first key becomes "
         "the active key.",
     )
@@ -147,11 +151,13 @@ class Settings(BaseModel):
     rate_limit: int = Field(
         6000,
         ge=0,
+        json_schema_extra=_RELOADED,
         description="Maximum number of requests per minute with one API key, in each process. 0 means no limit.",
     )
     unopened_sessions: int = Field(
         50_000,
         ge=0,
+        json_schema_extra=_RELOADED,
         description="Maximum number of hosted connection sessions of one organization that no browser has opened. 0 "
         "means no limit.",
     )
@@ -189,7 +195,9 @@ class Settings(BaseModel):
         "organization is /v1/mcp/<organization id>.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Lowest level of the log lines that One Runtime writes."
+        "info",
+        json_schema_extra=_RELOADED,
+        description="Lowest level of the log lines that One Runtime writes.",
     )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto",
@@ -198,6 +206,7 @@ class Settings(BaseModel):
     )
     access_log: Literal["problems", "all"] = Field(
         "problems",
+        json_schema_extra=_RELOADED,
         description="Requests in the access log: every request (all), or only requests that took at least 5 s or got "
         "a status of 500 or above (problems).",
     )
@@ -371,11 +380,18 @@ class Settings(BaseModel):
         return self.public_url.startswith("https://")
 
 
+RELOADED: Final = frozenset(name for name, field in Settings.model_fields.items() if field.json_schema_extra)
+"""Names of the settings that a running server reads again after SIGHUP."""
+
+FROM_FILES: Final = RELOADED | {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+"""Names of the settings that can be in a file. The environment of a running process cannot change, but a file can."""
+
+
 def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | None = None) -> Settings:
     """Return the settings from environment variables.
 
-    For a secret, the variable `<NAME>_FILE` can contain the path of a file with the secret. `workers`: the option
-    `--workers` of the command line. This option replaces the variable `ONE_RUNTIME_WORKERS`.
+    For a setting of `FROM_FILES`, the variable `<NAME>_FILE` can contain the path of a file with the value. `workers`:
+    the option `--workers` of the command line. This option replaces the variable `ONE_RUNTIME_WORKERS`.
 
     Raises: ConfigurationError. The message says what to change.
     """
@@ -386,9 +402,9 @@ def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | Non
         if variable in known:
             if environ[variable]:
                 values[known[variable]] = environ[variable]
-        elif name in known and Settings.model_fields[known[name]].annotation is SecretStr:
+        elif known.get(name) in FROM_FILES:
             if environ[variable]:
-                values[known[name]] = _read_secret(variable, environ[variable])
+                values[known[name]] = _read_value(variable, environ[variable])
         elif variable not in _OF_CUSTOMERS and not _INJECTED.search(variable):
             raise ConfigurationError(_unknown(variable, known))
     if workers is not None:
@@ -444,7 +460,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _read_secret(variable: str, path: str) -> str:
+def _read_value(variable: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -205,6 +205,17 @@ def test_interrupted_resealing_finishes_its_step_and_continues_on_the_next_run(
 
 
 @pytest.mark.slow
+def test_resealing_ignores_sighup(run: Run, database_url: str) -> None:
+    values = seed(database_url, 400)
+    run("keys", "activate", ID[SECOND])
+    with resealing(database_url) as process:
+        on(database_url, wait_for_first_rows)
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, f"{len(values)} rows resealed, 0 left.\n")
+
+
+@pytest.mark.slow
 @pytest.mark.only_database("postgresql")
 def test_second_signal_ends_the_command_while_the_database_is_blocked(run: Run, database_url: str) -> None:
     values = seed(database_url, 3)

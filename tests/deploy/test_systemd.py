@@ -40,6 +40,9 @@ def pairs(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
 
 
+KEY_RING = "%t/one-runtime/encryption-keys"
+
+
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
     """Create a folder in place of /etc/one-runtime."""
@@ -53,10 +56,13 @@ def etc(tmp_path: Path) -> Path:
 
 
 def started_with(etc: Path) -> dict[str, str]:
-    """Return the environment that systemd creates: the file, then the unit, with `%d` for the credentials."""
+    """Return the environment that systemd creates: the file, then the unit.
+
+    `%d` is the folder of the credentials, and `%t/one-runtime` the folder with the key ring.
+    """
     environ = pairs((etc / "one-runtime.env").read_text())
     for value in values("Environment"):
-        environ |= pairs(value.replace("%d", str(etc)))
+        environ |= pairs(value.replace("%d", str(etc)).replace("%t/one-runtime", str(etc)))
     return environ
 
 
@@ -86,13 +92,22 @@ def test_systemd_rates_the_exposure_of_the_unit_as_low(tmp_path: Path) -> None:
     assert float(exposure[1]) <= MOST_EXPOSED
 
 
-def test_secrets_are_credentials_and_absent_from_unit_and_settings() -> None:
-    loaded = dict(value.split(":", 1) for value in values("LoadCredential"))
-    assert loaded == {name: f"/etc/one-runtime/{name}" for name in ("encryption-keys", "database-url")}
+def test_secrets_are_private_copies_and_absent_from_unit_and_settings() -> None:
+    assert values("LoadCredential") == ["database-url:/etc/one-runtime/database-url"]
     read = [pairs(value) for value in values("Environment")]
     named = {path for credentials in read for path in credentials.values()}
-    assert named == {f"%d/{name}" for name in loaded}
+    assert named == {"%d/database-url", KEY_RING}
+    assert (values("RuntimeDirectory"), values("RuntimeDirectoryMode")) == (["one-runtime"], ["0700"])
     assert not {"ONE_RUNTIME_ENCRYPTION_KEYS", "ONE_RUNTIME_DATABASE_URL"} & pairs(SETTINGS).keys()
+
+
+def test_reload_copies_the_key_ring_as_the_start_does_and_sends_sighup() -> None:
+    copying, signalling = values("ExecReload")
+    assert values("ExecStartPre") == [copying]
+    executable, *words = shlex.split(copying)
+    assert executable == "+/usr/bin/install", "root can read the key ring, and the server cannot"
+    assert words == shlex.split(f"-o one-runtime -g one-runtime -m 400 /etc/one-runtime/encryption-keys {KEY_RING}")
+    assert signalling == "/bin/kill -HUP $MAINPID", "the main process passes the signal on to the workers"
 
 
 def test_stop_timeout_of_the_unit_covers_running_requests() -> None:

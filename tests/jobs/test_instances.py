@@ -86,6 +86,17 @@ async def test_a_server_that_was_only_stopped_is_back_with_its_next_beat(applica
         await loop
 
 
+async def test_heartbeat_stores_the_keys_that_the_server_has_by_now(application: Application) -> None:
+    installation = application.installation
+    server = instances.this_process(installation.vault.key_ids, application.clock())
+    send = heartbeat_task(server).work
+    await send(installation)
+    installation.vault.take_keys_of(ring(FIRST, SECOND))
+    await send(installation)
+    (stored,) = [row for row in await live(application) if row.id == server.id]
+    assert list(stored.key_ids) == [ID[FIRST], ID[SECOND]]
+
+
 @pytest.mark.parametrize("seconds", [-3600, 3600])
 async def test_a_server_with_a_wrong_clock_is_seen_by_the_others_and_sees_the_others(
     database_url: str, monkeypatch: pytest.MonkeyPatch, seconds: int

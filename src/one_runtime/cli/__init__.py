@@ -14,6 +14,7 @@ from one_runtime.cli.demo_data import DEMO_FOLDER
 from one_runtime.cli.groups import HELP_OPTIONS, NamedValues, lazy_group
 from one_runtime.cli.terminal import AsJson, explain_file_error, print_json, printable, require_utf8
 from one_runtime.errors import OneRuntimeError
+from one_runtime.serving.hangup import ignore_hangup
 from one_runtime.telemetry.logger import log_errors_only
 
 _GROUPS: Final = {
@@ -202,6 +203,7 @@ def version_command(*, as_json: AsJson = False) -> None:
 
 def main() -> None:
     """Run a command. For an expected error, print its message without a traceback, and exit with code 1."""
+    ignore_hangup()
     gc.set_threshold(_COLLECT_AFTER)
     atexit.register(gc.freeze)  # otherwise, the exit looks for cycles, a third of the time of a command
     try:

@@ -61,8 +61,8 @@ async def activate(tx: Transaction, vault: Vault, name: str, clock: Clock, *, fo
     if lacking and not force:
         raise Conflict(
             f"{_count_servers(lacking)} not have the key {key}. Add the key to ONE_RUNTIME_ENCRYPTION_KEYS on every "
-            "server, restart each server, and then activate the key. A server that was killed counts as running for "
-            "one more minute. After --force, servers without the key refuse to store credentials."
+            "server, reload or restart each server, and then activate the key. A server that was killed counts as "
+            "running for one more minute. After --force, servers without the key refuse to store credentials."
         )
     now = await database_now(tx, clock)
     await tx.execute(key_ring.ADD, key=key, now=now)

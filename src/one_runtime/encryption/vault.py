@@ -54,7 +54,7 @@ class KeyNotInRing(SealBroken):
     def __init__(self, key: str) -> None:
         super().__init__(
             f"The key {key} is not in the ring of this server. The operator has to add the key to "
-            "ONE_RUNTIME_ENCRYPTION_KEYS and restart the server."
+            "ONE_RUNTIME_ENCRYPTION_KEYS, and to reload or restart the server."
         )
 
 
@@ -88,11 +88,10 @@ class Sealed:
     data: bytes
 
 
-class Vault:
-    """The configured keys of this process (the key ring). The vault encrypts and decrypts with these keys."""
+class _Ring:
+    """An unchanging set of keys, with the ciphers of the organizations."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        """Raises: ConfigurationError if there is no key, or if the length of a key is not 32 bytes."""
         if not keys:
             raise ConfigurationError(
                 "No encryption key is set. Create a key with `one-runtime keys new`. Store the key in "
@@ -101,18 +100,35 @@ class Vault:
             )
         if any(len(key) != KEY_BYTES for key in keys):
             raise ConfigurationError(_WRONG_KEY)
-        self._keys = {key_id(key): key for key in keys}
-        self._cipher = lru_cache(maxsize=4096)(self._make_cipher)
+        self.keys = {key_id(key): key for key in keys}
+        self.cipher = lru_cache(maxsize=4096)(self._make_cipher)
+
+    def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
+        if key not in self.keys:
+            raise KeyNotInRing(key)
+        return AESGCM(_derive(self.keys[key], f"one-runtime/v1/organization/{organization_id}", KEY_BYTES))
+
+
+class Vault:
+    """The configured keys of this process (the key ring). The vault encrypts and decrypts with these keys."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """Raises: ConfigurationError if there is no key, or if the length of a key is not 32 bytes."""
+        self._ring = _Ring(keys)
         self.is_for_issued_tokens = False
         """True for a vault that `for_issued_tokens` returned."""
 
     def __repr__(self) -> str:
-        return f"Vault({', '.join(self._keys)})"
+        return f"Vault({', '.join(self._ring.keys)})"
 
     @property
     def key_ids(self) -> tuple[str, ...]:
         """Return the ids of the keys in the order of the setting. An id is public, because an id is only a hash."""
-        return tuple(self._keys)
+        return tuple(self._ring.keys)
+
+    def take_keys_of(self, other: "Vault") -> None:
+        """Replace the keys with the keys of another vault, in one step, for all that use this vault."""
+        self._ring = other._ring  # noqa: SLF001 - of the same class
 
     def for_issued_tokens(self) -> "Vault":
         """Return a vault with the same keys, for tokens that the provider has just issued.
@@ -127,7 +143,7 @@ class Vault:
     @metrics.counting_failures
     def require(self, key: str) -> None:
         """Raise KeyNotInRing if this process does not have the key. `key`: the id of the key."""
-        if key not in self._keys:
+        if key not in self._ring.keys:
             raise KeyNotInRing(key)
 
     @metrics.counting_failures
@@ -137,19 +153,18 @@ class Vault:
         Other packages do not call this method. They call `key_ring.seal`, because `key_ring.seal` uses the active key.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        cipher = self._cipher(key, organization_id)
+        cipher = self._ring.cipher(key, organization_id)
         return Sealed(key, _FORMAT + nonce + cipher.encrypt(nonce, plaintext, place.aad))
 
     @metrics.counting_failures
     def open(self, organization_id: str, sealed: Sealed, place: SealContext) -> bytes:
         """Decrypt a sealed value. Raises: SealBroken, or its subclass KeyNotInRing."""
-        if sealed.key_id not in self._keys:
-            raise KeyNotInRing(sealed.key_id)
+        cipher = self._ring.cipher(sealed.key_id, organization_id)
         if sealed.data[:1] != _FORMAT:
             raise SealBroken(_CHANGED)
         nonce, ciphertext = sealed.data[1 : 1 + _NONCE_BYTES], sealed.data[1 + _NONCE_BYTES :]
         try:
-            return self._cipher(sealed.key_id, organization_id).decrypt(nonce, ciphertext, place.aad)
+            return cipher.decrypt(nonce, ciphertext, place.aad)
         except (InvalidTag, ValueError) as error:  # ValueError: the value is shorter than the nonce
             raise SealBroken(_CHANGED) from error
 
@@ -158,18 +173,15 @@ class Vault:
 
         Raises: KeyNotInRing.
         """
-        key = next(iter(self._keys)) if key is None else key
-        if key not in self._keys:
+        keys = self._ring.keys
+        key = next(iter(keys)) if key is None else key
+        if key not in keys:
             raise KeyNotInRing(key)
-        return _mac(self._keys[key], message)
+        return _mac(keys[key], message)
 
     def verify_mac(self, message: bytes, mac: bytes) -> bool:
         """Return True if `mac` is the HMAC of the message with any key of the ring. Compare in constant time."""
-        return any(hmac.compare_digest(_mac(key, message), mac) for key in self._keys.values())
-
-    def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
-        self.require(key)
-        return AESGCM(_derive(self._keys[key], f"one-runtime/v1/organization/{organization_id}", KEY_BYTES))
+        return any(hmac.compare_digest(_mac(key, message), mac) for key in self._ring.keys.values())
 
 
 def new_key() -> str:

@@ -41,7 +41,9 @@ class ServerInstance:
 
 _COLUMNS = tuple(servers.c[name] for name in ServerInstance.__dataclass_fields__)
 _UPSERT = insert(servers)
-_UPSERT = _UPSERT.on_conflict_do_update(index_elements=[servers.c.id], set_={"seen_at": _UPSERT.excluded.seen_at})
+_UPSERT = _UPSERT.on_conflict_do_update(
+    index_elements=[servers.c.id], set_={name: _UPSERT.excluded[name] for name in ("seen_at", "key_ids")}
+)
 _LIVE = select(*_COLUMNS).where(servers.c.seen_at > bindparam("since")).order_by(servers.c.id)
 _DELETE = delete(servers).where(servers.c.id == bindparam("id"))
 _PURGE = delete(servers).where(servers.c.seen_at <= bindparam("before"))
@@ -53,7 +55,7 @@ def this_process(key_ids: tuple[str, ...], now: datetime) -> ServerInstance:
 
 
 async def heartbeat(tx: Transaction, server: ServerInstance, clock: Clock) -> None:
-    """Store the server with the time of this heartbeat. Delete the rows of dead servers.
+    """Store the server with the time of this heartbeat, and with its keys. Delete the rows of dead servers.
 
     Also measure the difference between the database's clock and this process's clock.
     """

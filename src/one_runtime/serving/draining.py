@@ -1,5 +1,7 @@
 """Stop a server process without losing requests that a reverse proxy or a load balancer has already sent.
 
+After SIGHUP, the process reloads its settings (`reloading.py`), and continues to serve.
+
 After SIGTERM, the process first drains: `/readyz` answers 503, and every response closes its connection. Meanwhile, the
 process continues to serve. After the delay, the process closes its listener and finishes the running requests.
 """
@@ -8,14 +10,19 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
 import uvicorn
 
 from one_runtime.api.system import STOPPING
+from one_runtime.serving.hangup import has_lost_terminal
 from one_runtime.serving.http_protocol import HttpProtocol
+from one_runtime.serving.reloading import RELOAD
 
 LAST_HEADS: Final = 1.0
 """Seconds for which a process without a listener waits for the first requests of connections that it has accepted."""
@@ -39,6 +46,29 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: DrainingConfig) -> None:
         super().__init__(config)
         self._drained_at: float | None = None
+        self._must_reload = False
+        self._reload: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGHUP too. The supervisor starts its workers with SIGHUP blocked, so that it waits until now."""
+        if threading.current_thread() is not threading.main_thread():  # as in uvicorn
+            with super().capture_signals():
+                yield
+            return
+        before = signal.signal(signal.SIGHUP, self._handle_hangup)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        try:
+            with super().capture_signals():
+                yield
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+    def _handle_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        if has_lost_terminal():
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            self._must_reload = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Start to drain at the first SIGTERM. Any other signal ends the drain."""
@@ -48,6 +78,9 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Return True if the server must close its listener. uvicorn calls this ten times a second."""
+        if self._must_reload and (self._reload is None or self._reload.done()):
+            self._must_reload = False
+            self._reload = asyncio.create_task(self.lifespan.state[RELOAD]())
         if not await super().on_tick(counter):
             return False
         self._report_stopping()

@@ -1,5 +1,6 @@
 """List the background tasks of every server process, with intervals in seconds. `jobs/worker.py` runs the tasks."""
 
+from dataclasses import replace
 from typing import Final
 
 from one_runtime.agents import upkeep as agents
@@ -80,7 +81,8 @@ def heartbeat_task(server: ServerInstance) -> PeriodicTask[Installation]:
         nonlocal lacks_key
         missing = None
         async with installation.database.write() as tx:
-            await instances.heartbeat(tx, server, installation.clock)
+            present = replace(server, key_ids=installation.vault.key_ids)
+            await instances.heartbeat(tx, present, installation.clock)
             try:
                 await key_ring.require_active_key(tx, installation.vault)
             except KeyNotInRing as error:

@@ -1,15 +1,22 @@
 """Replace server processes (workers) that die. The loss of a worker never stops the other workers."""
 
 import multiprocessing
+import os
+import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Final
 
 from uvicorn.supervisors import multiprocess
 
 from one_runtime.errors import ConfigurationError
 from one_runtime.serving.draining import DrainingConfig, DrainingServer
+from one_runtime.serving.hangup import has_lost_terminal
+from one_runtime.serving.reloading import report_refusal
+from one_runtime.settings import load_settings
+from one_runtime.telemetry import logs
 from one_runtime.telemetry.logger import Logger
 
 PATIENCE: Final = 60.0
@@ -50,6 +57,17 @@ class Worker(multiprocess.Process):
         if self._server is None:
             self._server = DrainingServer(self.config)
         return self._server
+
+    def start(self) -> None:
+        """Start the process with SIGHUP blocked, because SIGHUP ends a process that does not handle it yet.
+
+        The system passes the blocked signals on to the new process, and keeps a SIGHUP until the process unblocks it.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in the new process. If the parent process dies, stop gracefully.
@@ -134,6 +152,22 @@ class Supervisor(multiprocess.Multiprocess):
                 "A server process could not start. The log lines above contain the reason. "
                 "Remove the reason, and start the server again."
             )
+
+    def handle_hup(self) -> None:
+        """Reload the settings of all workers, and the log level of this process. uvicorn would replace the workers."""
+        if has_lost_terminal():
+            self.should_exit.set()
+            return
+        try:
+            settings = load_settings()
+        except ConfigurationError as error:
+            report_refusal(error)
+            return
+        logs.configure(settings.log_level, settings.log_format)
+        for worker in self.processes:
+            if worker.restart_at is None and worker.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGHUP)
 
     def terminate_all(self) -> None:
         """Stop all workers. Only the workers keep the listener open, until they have drained."""

@@ -58,6 +58,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     quiet = ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry")
     for name in (*quiet, "python_multipart"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # uvicorn sets the level of its start
 
 
 def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -45,9 +45,13 @@ class Observer:
         """Start of the newest request, by `perf_counter`."""
         self._plain_routes = plain_routes
         self._timed = bool(settings.metrics_listen)
-        self._all = settings.access_log == "all"
+        self.use(settings)
         self._durations: dict[tuple[str, str, int], metrics.Duration] = {}
         self._in_flight = 0
+
+    def use(self, settings: Settings) -> None:
+        """Log the requests that the settings select, after a reload too."""
+        self._all = settings.access_log == "all"
 
     def begin(self, scope: Scope) -> float:
         """Record the start of a request, and return the start time."""

@@ -143,8 +143,12 @@ class Authenticator:
         self, requests_per_minute: int, uses: KeyUses | None = None, token_uses: KeyUses | None = None
     ) -> None:
         """Set the rate limit for each API key and each end-user token. With 0, there is no limit."""
-        self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
+        self.limit(requests_per_minute)
         self._uses, self._token_uses = uses, token_uses
+
+    def limit(self, requests_per_minute: int) -> None:
+        """Set the rate limit, and forget the requests so far. With 0, there is no limit."""
+        self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
 
     def present(self, request: MutableMapping[str, Any]) -> PresentedKey:
         """Count a request for the rate limit, and return the request's API key. `request` is the ASGI scope.
