@@ -16,7 +16,7 @@ import pytest_asyncio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from one_runtime_client import Unavailable
+from one_runtime_client import InvalidInput, Unavailable
 from one_runtime_client.calls import Body, Files, Server
 from one_runtime_client.client import TIMEOUT
 from one_runtime_client.proxy import proxy_call
@@ -135,6 +135,34 @@ async def test_request_has_one_length(upstream: Upstream, kind: Kind) -> None:
             lengths = (arrived.named(b"content-length"), arrived.named(b"transfer-encoding"))
             assert lengths == (([b"5"], []) if framing == "length" else ([], [b"chunked"])), (headers, framing)
             assert arrived.body == b"hello"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_length_that_contradicts_the_body_is_refused(upstream: Upstream, kind: Kind) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"he"
+        yield b"llo"
+
+    async def later() -> AsyncIterator[bytes]:
+        for piece in pieces():
+            yield piece
+
+    reasons = {
+        "4": "the body is longer than the declared 4",
+        "6": "the body ends after 5 of 6 bytes",
+        "5, 5": "'5, 5' is not a number of bytes",
+        "+5": "'+5' is not a number of bytes",
+    }
+    async with calling(kind, f"http://127.0.0.1:{upstream.port}", KEY) as caller:
+        for length, reason in reasons.items():
+            for body in (b"hello", pieces() if kind == "blocking" else later()):
+                headers = {"Content-Length": length}
+                with pytest.raises(InvalidInput) as refused:
+                    await caller.do("proxy.put", "acme", "/upload", end_user_id="u", body=body, headers=headers)
+                assert (refused.value.code, refused.value.errors[0].message) == ("invalid_input", reason)
+        assert caller.slept == []
+        await caller.do("proxy.put", "acme", "/upload", end_user_id="u", body=b"", headers={"Content-Length": "0"})
+    assert upstream.arrived[-1].named(b"content-length") == [b"0"]
 
 
 def parsed(arrived: Arrived) -> list[tuple[str, str | None, str, bytes]]:

@@ -1,8 +1,10 @@
 """The Python client in forked processes, Celery's workers, threads and event loops: no answer reaches another user."""
 
 import asyncio
+import copy
 import json
 import os
+import pickle
 import sys
 from asyncio.subprocess import PIPE
 from collections import Counter
@@ -17,7 +19,7 @@ from celery.result import AsyncResult
 
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.settings import Settings
-from one_runtime_client import ConnectRequired
+from one_runtime_client import AsyncOneRuntime, ConnectRequired, OneRuntime
 from tests.application import ACME_KEYS, RunningAcme
 from tests.clients import sharing
 from tests.clients.python_callers import served
@@ -27,6 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.only_database("sqlite")]  # nothing 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 SOURCES: Final = (ROOT / "clients" / "python" / "src", ROOT / "src", ROOT)
 TASKS: Final = 32
+KEY: Final = "oru_key_0123456789"
 
 
 @pytest_asyncio.fixture
@@ -58,10 +61,25 @@ async def test_each_user_of_a_shared_client_receives_its_own_answers(
     environment: dict[str, str], program: str, answers: int
 ) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.clients.sharing", program, env=environment, cwd=ROOT, stdout=PIPE
+        sys.executable, "-m", "tests.clients.sharing", program, env=environment, cwd=ROOT, stdout=PIPE, stderr=PIPE
     )
-    output, _ = await process.communicate()
+    output, warned = await process.communicate()
     assert json.loads(output) == {"own": answers}
+    assert warned == b""
+
+
+async def test_copies_of_a_client_share_its_connections_and_no_pickle_contains_the_key() -> None:
+    for duplicate in (copy.copy, copy.deepcopy):
+        client, awaiting = OneRuntime("http://127.0.0.1:9", KEY), AsyncOneRuntime("http://127.0.0.1:9", KEY)
+        for part in (client, client.connections, awaiting, awaiting.proxy):
+            with pytest.raises(TypeError, match="cannot be pickled, because the pickle would contain your API key"):
+                pickle.dumps(part)
+        duplicate(client).close()
+        await duplicate(awaiting).close()
+        with pytest.raises(RuntimeError, match="The client is closed"):
+            client.organization.get()
+        with pytest.raises(RuntimeError, match="The client is closed"):
+            await awaiting.organization.get()
 
 
 async def test_tasks_of_celery_share_a_client_of_their_module(environment: dict[str, str], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from one_runtime_client.body_length import CONTENT_LENGTH, compare_length
 from one_runtime_client.version import __version__
 
 Body: TypeAlias = bytes | str | Iterable[bytes] | AsyncIterable[bytes]
@@ -85,7 +86,7 @@ class Server:
             raise ValueError("api_key must be an API key of your organization (oru_…): printable ASCII without spaces.")
 
     def request(self, http: httpx2.Client | httpx2.AsyncClient, call: Call) -> httpx2.Request:
-        """Build the HTTP request. Raises: TypeError for a body that the client cannot send."""
+        """Build the HTTP request. Raises: TypeError for a body that the client cannot send; InvalidInput."""
         timeout = self.timeout if call.timeout is None else call.timeout
         headers = [(name.encode(), value.encode()) for name, value in call.headers]
         request = http.build_request(
@@ -103,8 +104,10 @@ class Server:
         request.headers.pop("cookie", None)
         request.headers["user-agent"] = USER_AGENT
         request.headers.update(headers)
-        if "content-length" in request.headers:  # two lengths of one body enable request smuggling (RFC 9112, 6.1)
+        if CONTENT_LENGTH in request.headers:  # two lengths of one body enable request smuggling (RFC 9112, 6.1)
             request.headers.pop("transfer-encoding", None)
+        if any(name.lower() == CONTENT_LENGTH for name, _ in call.headers):
+            compare_length(http, request)
         # Error trackers record the local variables of each stack frame. So this method adds the key only here, and only
         # to the request: httpx2 hides this header in the `repr` of a request.
         request.headers["authorization"] = f"Bearer {self.api_key}"

@@ -8,6 +8,8 @@ because a fork copies a lock in its locked state.
 
 import asyncio
 import os
+import warnings
+import weakref
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -34,6 +36,7 @@ class Pools:
         )
         self._process, self._closed = os.getpid(), False
         self._pools: dict[int, httpx2.Client] = {}
+        _all_pools.add(self)
 
     def current(self) -> httpx2.Client:
         """Return the pool of this process. Raises: RuntimeError after `close`."""
@@ -49,10 +52,11 @@ class Pools:
         pool = self._pools.setdefault(process, opened)  # several threads can arrive here: the first one wins
         if pool is not opened:
             opened.close()
-        for other in list(self._pools):
-            if other != process:
-                self._pools.pop(other, None)
         return pool
+
+    def forget(self) -> None:
+        """Forget the pools that a child process has inherited. Python then closes their sockets in this process."""
+        self._pools.clear()
 
     def close(self) -> None:
         """Close the pool of this process, but not an `http_client` that the caller passed as an object."""
@@ -61,6 +65,24 @@ class Pools:
         self._pools.clear()
         if pool is not None:
             pool.close()
+
+
+_all_pools: Final[weakref.WeakSet[Pools]] = weakref.WeakSet()
+
+
+def _forget_inherited() -> None:
+    """Forget all pools of the parent process, without a ResourceWarning for each of their sockets.
+
+    Directly after a fork, the process has a single thread. So no other thread sees the changed filters of warnings.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        for pools in _all_pools:
+            pools.forget()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget_inherited)
 
 
 class AsyncPools:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import NoReturn, Self
 
 import httpx2
 
@@ -11,7 +12,24 @@ from one_runtime_client.responses import cause, ended_early, is_refusal, no_answ
 from one_runtime_client.retries import Retries
 
 
-class Transport:
+class _Shared:
+    """An object that copies share, and that cannot be pickled."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        """Raises: TypeError."""
+        raise TypeError(
+            "A client of One Runtime cannot be pickled, because the pickle would contain your API key. Create a client "
+            "in each process: without arguments, it reads ONE_RUNTIME_URL and ONE_RUNTIME_API_KEY."
+        )
+
+
+class Transport(_Shared):
     """Sends calls synchronously over a connection pool."""
 
     def __init__(
@@ -67,7 +85,7 @@ class Transport:
             self._sleep(wait)
 
 
-class AsyncTransport:
+class AsyncTransport(_Shared):
     """Sends calls asynchronously over a connection pool."""
 
     def __init__(
