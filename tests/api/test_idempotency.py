@@ -84,15 +84,17 @@ async def test_repeated_request_returns_the_stored_response_and_creates_nothing(
         assert await number_of_resources(client, path) == before + 1
 
 
-async def test_created_resource_has_its_address(client: Client) -> None:
+async def test_created_resource_has_its_address_and_its_version(client: Client) -> None:
     for path, body in CREATING.items():
         first, again = await create(client, path, body), await create(client, path, body)
         assert first.headers.get("location") == again.headers.get("location"), path
         assert ("location" in first.headers) == (first.status_code == 201), path
+        assert (first.headers.get("etag") is not None, again.headers.get("etag")) == (first.status_code == 201, None)
         if first.status_code == 201:
-            resource = (await client.http.get(first.headers["location"])).json()
+            read = await client.http.get(first.headers["location"])
             assert first.headers["location"].startswith(f"{PUBLIC_URL}{path}/")
-            assert resource["id"] == first.json()["id"]
+            assert read.json()["id"] == first.json()["id"]
+            assert read.headers["etag"] == first.headers["etag"], path
     assert "location" not in (await post(client, CONNECTIONS, {**NEW_CONNECTION, "multiple": False}, "key-2")).headers
 
 

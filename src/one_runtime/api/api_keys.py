@@ -117,7 +117,8 @@ async def create_api_key(
         raise InvalidInput.of("scopes", f"must contain only scopes that the API key of this request has: {own}")
     async with installation.database.write() as tx:
         key, token = await api_keys.create(tx, caller.actor, body.name, body.scopes, installation.clock())
-        return await repeatable.store(tx, CreatedApiKey.model_validate({**asdict(key), "api_key": token.secret}))
+        created = CreatedApiKey.model_validate({**asdict(key), "api_key": token.secret})
+        return await repeatable.store(tx, created, ApiKeyAnswer.model_validate(key))
 
 
 @router.route(

@@ -50,7 +50,7 @@ class Conditions:
 
         `version`: the part of the resource that callers can change. None: the whole resource.
         """
-        self._response.headers.update({"etag": _etag(version or answer), **_HEADERS})
+        self._response.headers.update({"etag": entity_tag(version or answer), **_HEADERS})
         return answer
 
     def require(self, read: Callable[[], Answer | None]) -> None:
@@ -63,7 +63,7 @@ class Conditions:
         if not self._is_present:
             return
         present = read()
-        etag = None if present is None else _etag(present).encode()
+        etag = None if present is None else entity_tag(present).encode()
         if not is_unchanged(self._scope, etag):
             raise PreconditionFailed(
                 "The resource has changed since you read this ETag. Read the resource again, and repeat your change "
@@ -82,7 +82,8 @@ class Conditions:
         return require if self._is_present else None
 
 
-def _etag(answer: Answer) -> str:
+def entity_tag(answer: Answer) -> str:
+    """Return the entity tag of a resource. `answer`: the part of the resource that decides its version."""
     return f'"{hashlib.blake2b(answer.model_dump_json().encode(), digest_size=16).hexdigest()}"'
 
 

@@ -192,7 +192,7 @@ async def create_custom_integration(
     entry = await _entry(request, installation, caller.organization_id)
     async with installation.database.write() as tx:
         created = await custom.create(tx, installation, caller.actor, entry)
-        return await repeatable.store(tx, _answer(request, created, entry.warnings))
+        return await repeatable.store(tx, _answer(request, created, entry.warnings), _answer(request, created))
 
 
 @router.route(

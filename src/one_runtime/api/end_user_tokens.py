@@ -140,7 +140,7 @@ async def create_end_user_token(
         created = CreatedEndUserToken.model_validate(
             {**_fields(token), "end_user_token": secret.secret, "mcp_url": mcp_url}
         )
-        return await repeatable.store(tx, created)
+        return await repeatable.store(tx, created, end_user_token_answer(token))
 
 
 @router.route("GET /v1/end-user-tokens", scope="read", summary="List end-user tokens, newest first")

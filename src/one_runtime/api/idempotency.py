@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 from fastapi import Depends, Request, Response
 
+from one_runtime.api.conditions import entity_tag
 from one_runtime.api.fields import Answer
 from one_runtime.api.services import services_of
 from one_runtime.context import Installation
@@ -44,16 +45,20 @@ class RepeatableResponse:
     def __init__(self, request: Request, response: Response) -> None:
         self._scope, self._response = request.scope, response
 
-    async def store(self, tx: Transaction, answer: A) -> A:
+    async def store(self, tx: Transaction, answer: A, version: Answer | None = None) -> A:
         """Store the response for a repeated request, and return the answer unchanged.
 
-        `tx`: the transaction that creates the resource. A route with several statuses sets the status first.
+        `tx`: the transaction that creates the resource. A route with several statuses sets the status first. A response
+        201 gets the entity tag of the new resource (RFC 9110, 15.3.2). A repeated response does not have it, because
+        the resource can have changed since. `version`: the version that GET tags, if it is not the whole answer.
 
         Raises: IdempotencyKeyInUse if a repeated request has reserved the key.
         """
         reservation: Reservation | None = self._scope.get(_RESERVATION)
+        status = self._response.status_code or self._scope["route"].status_code or 200
+        if status == 201:
+            self._response.headers["etag"] = entity_tag(version or answer)
         if reservation is not None:
-            status = self._response.status_code or self._scope["route"].status_code or 200
             stored = StoredResponse(status, answer.model_dump_json())
             await idempotency_keys.finish(tx, services_of(self._scope).installation.vault, reservation, stored)
         return answer

@@ -71,9 +71,10 @@ def _names(spec: RouteSpec, status: str) -> Iterator[str]:
         yield "Retry-After"
     if any(issubclass(error, _CHALLENGED) for error in errors):
         yield "WWW-Authenticate"
-    if spec.conditional and spec.method != "DELETE" and not errors:
+    creates = spec.location is not None and status == "201"
+    if creates or (spec.conditional and spec.method != "DELETE" and not errors):
         yield "ETag"
-    if spec.location is not None and status == "201":
+    if creates:
         yield "Location"
     if spec.idempotent and not errors:
         yield REPLAYED

@@ -189,8 +189,9 @@ async def create_webhook_endpoint(
     async with installation.database.write() as tx:
         await endpoints.create(tx, caller.actor, endpoint, kinds)
         secret = await secrets.create(tx, installation.vault, endpoint, now)
-        values = {**_values(EndpointDetails(endpoint, tuple(kinds), 0)), "secret": secret}
-        return await repeatable.store(tx, CreatedWebhookEndpoint.model_validate(values))
+        details = EndpointDetails(endpoint, tuple(kinds), 0)
+        created = CreatedWebhookEndpoint.model_validate({**_values(details), "secret": secret})
+        return await repeatable.store(tx, created, _settings(details))
 
 
 @router.route(
