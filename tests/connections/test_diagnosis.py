@@ -11,13 +11,14 @@ from one_runtime.clock import system_clock
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.diagnosis import Diagnosis, RefreshState, diagnose
 from one_runtime.errors import error_note
+from one_runtime.tenancy.organizations import INSTANCE
 
 NOW: Final = system_clock()
 HOUR: Final = timedelta(hours=1)
 CONNECTION: Final = Connection(
     "c1", "o1", "ada", "hubspot", "HubSpot", "oauth2", "active", None, None, None, {}, (), (), {}, NOW, NOW, None, None
 )
-GOOD: Final = RefreshState(None, NOW + HOUR, None, 0, None, None, None)
+GOOD: Final = RefreshState(None, NOW + HOUR, None, 0, None, None, None, None, None)
 DOWN: Final = GOOD._replace(refresh_due_at=NOW - HOUR, retry_at=NOW + HOUR, failures=3)
 
 
@@ -61,6 +62,20 @@ def test_error_of_an_active_connection_has_its_message_and_advice(code: str, adv
     diagnosis = diagnose(replace(CONNECTION, error=error_note(code, "The words.", NOW)), DOWN, NOW)
     assert (diagnosis.code, diagnosis.reason, diagnosis.since) == (code, "The words.", NOW)
     assert advice in str(diagnosis.advice)
+
+
+@pytest.mark.parametrize(
+    "client_id, owner, options",
+    [
+        ("our-id", INSTANCE, "--client-id our-id"),
+        ("our-id", "o1", "--client-id our-id --organization o1"),
+        ("our id; rm {slug}", "o1", "--client-id 'our id; rm {slug}' --organization o1"),
+    ],
+)
+def test_advice_about_a_refused_client_names_the_client_and_its_owner(client_id: str, owner: str, options: str) -> None:
+    refused = replace(CONNECTION, error=error_note("client_refused", "x", NOW))
+    diagnosis = diagnose(refused, DOWN._replace(client_id=client_id, client_owner=owner), NOW)
+    assert f"`one-runtime oauth-clients set hubspot {options}`" in str(diagnosis.advice)
 
 
 def test_disabled_integration_is_the_first_reason() -> None:

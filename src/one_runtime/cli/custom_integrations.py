@@ -52,7 +52,7 @@ def show_custom_integration(slug: Slug, *, organization: Organization, as_json: 
     if as_json:
         print_json(_describe(result))
     else:
-        typer.echo(sheet(result.registered.integration), nl=False)
+        typer.echo(sheet(result.registered.integration, organization), nl=False)
 
 
 @app.command("set")

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from one_runtime.catalog.model import is_custom
 from one_runtime.cli.operators import operator_actor
 from one_runtime.cli.running import load_vault, read, run_installed
 from one_runtime.cli.terminal import AsJson, named_values, print_json, print_rows, read_secret
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.errors import NotFound
+from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.integrations import client_registration
 from one_runtime.integrations.client_registration import RegisteredClient
 from one_runtime.integrations.oauth_clients import NewOAuthClient
@@ -50,6 +51,7 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
     as_json: AsJson = False,
 ) -> None:
     """Store or replace a client. Print the redirect URL that you register with the provider."""
+    _require_owner(slug, organization)
     new = NewOAuthClient(
         client_id=client_id.strip(),
         client_secret=_secret(secret_file) or None,
@@ -96,6 +98,7 @@ def _describe(registered: RegisteredClient) -> dict[str, object]:
 @app.command("delete")
 def delete_oauth_client(slug: Slug, *, organization: Organization = None, as_json: AsJson = False) -> None:
     """Delete a client. Existing connections can still use the client, but new connections cannot."""
+    _require_owner(slug, organization)
 
     async def unregister(installation: Installation) -> None:
         async with installation.database.read() as tx:
@@ -114,6 +117,12 @@ def delete_oauth_client(slug: Slug, *, organization: Organization = None, as_jso
         print_json({"integration_slug": slug, "organization_id": organization})
         return
     typer.echo(f"Deleted the OAuth client for {slug}.")
+
+
+def _require_owner(slug: str, organization: str | None) -> None:
+    """Refuse the slug of a custom integration without its organization. Raises: InvalidInput."""
+    if organization is None and is_custom(slug.lower()):
+        raise InvalidInput(f"The custom integration {slug.lower()} belongs to an organization. Add --organization ID.")
 
 
 async def _owner(tx: Transaction, organization: str | None) -> str:

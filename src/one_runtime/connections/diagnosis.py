@@ -1,5 +1,7 @@
 """Say in words why a connection does not work, and what to do. This module reads no data."""
 
+import re
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -7,12 +9,14 @@ from typing import Final, NamedTuple
 from one_runtime.catalog.disabled_integrations import DisabledIntegration, IntegrationDisabled
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, Refusals
+from one_runtime.tenancy.organizations import INSTANCE
 
 
 class RefreshState(NamedTuple):
     """The columns of a stored credential about its refreshes. They contain no secret.
 
-    The class `StoredCredential` explains the fields.
+    The class `StoredCredential` explains the fields. The last two are about the OAuth client that requested the tokens:
+    its id at the provider, and the organization that registered it. They are None if the end user entered the client.
     """
 
     oauth_client_id: str | None
@@ -22,6 +26,8 @@ class RefreshState(NamedTuple):
     refused_client_version: int | None
     refused_since: datetime | None
     refusals: Refusals | None
+    client_id: str | None
+    client_owner: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +49,14 @@ class Diagnosis:
 PROVIDER_TROUBLE: Final = "provider_trouble"
 REFRESH_REFUSED: Final = "request_refused"
 
+_NAME: Final = re.compile(r"\{(slug|id|client)\}")
 _CONNECT_AGAIN: Final = "The end user has to connect again."
 _ADVICE: Final = {
     CredentialsRefused.code: "The end user has to connect again with a credential that the provider accepts.",
     PermissionMissing.code: "The end user adds the permission at the provider, or connects again with more scopes.",
     "client_refused": (
-        "Register the OAuth client again with the client's present secret: `one-runtime oauth-clients set {slug}`."
+        "Register the OAuth client again with the client's present secret: "
+        "`one-runtime oauth-clients set {slug} --client-id {client}`."
     ),
     "target_refused": "Allow the address with ONE_RUNTIME_EGRESS_ALLOW, or correct the integration's token endpoint.",
     PROVIDER_TROUBLE: "Wait, because One Runtime tries again. `POST /v1/connections/{id}/refresh` tries at once.",
@@ -80,8 +88,16 @@ def diagnose(
     if connection.status == "needs_reauth" and code == CredentialsRefused.code:
         advice = _ADVICE[code]
     if advice is not None:
-        advice = advice.replace("{slug}", connection.integration_slug).replace("{id}", connection.id)
+        values = {"slug": connection.integration_slug, "id": connection.id, "client": _client_options(refresh)}
+        advice = _NAME.sub(lambda match: values[match[1]], advice)
     return Diagnosis(code, reason, since, _next_retry_at(connection, refresh), advice)
+
+
+def _client_options(refresh: RefreshState) -> str:
+    """Return the client id, and the option that names the owner of the client unless the operator owns it."""
+    client_id = shlex.quote(refresh.client_id or "ID")
+    is_operators = refresh.client_owner in {None, INSTANCE}
+    return client_id if is_operators else f"{client_id} --organization {refresh.client_owner}"
 
 
 def _diagnose_disabled(disabled: DisabledIntegration) -> Diagnosis:

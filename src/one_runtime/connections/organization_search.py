@@ -9,12 +9,12 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, literal_column, select, true
 
-from one_runtime.connections.search import FOUND_COLUMNS, SELECT_FOUND, FoundConnection
+from one_runtime.connections.search import FOUND_COLUMNS, OF_CREDENTIAL, SELECT_FOUND, FoundConnection
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id
 from one_runtime.db.scanning import Page, matches, read_page
-from one_runtime.db.schema import connections, credentials, end_users, organizations
+from one_runtime.db.schema import connections, credentials, end_users, oauth_clients, organizations
 from one_runtime.errors import NotFound
 from one_runtime.tenancy.end_users import EndUser
 
@@ -148,6 +148,7 @@ _END_USER: Final = (
     .outerjoin(_newest, true())
     .outerjoin(connections, connections.c.id == _newest.c.id)
     .outerjoin(credentials, credentials.c.connection_id == connections.c.id)
+    .outerjoin(oauth_clients, OF_CREDENTIAL)
     .where(end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user"))
     .order_by(connections.c.id.desc())
 )

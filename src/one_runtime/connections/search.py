@@ -30,7 +30,7 @@ from one_runtime.connections.diagnosis import Diagnosis, RefreshState, diagnose,
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id
-from one_runtime.db.schema import connections, credentials, end_users, organizations
+from one_runtime.db.schema import connections, credentials, end_users, oauth_clients, organizations
 from one_runtime.errors import NotFound
 
 
@@ -107,9 +107,15 @@ _ORGANIZATION: Final = select(connections.c.organization_id).where(connections.c
 _OF_END_USER: Final = and_(
     end_users.c.organization_id == connections.c.organization_id, end_users.c.end_user_id == connections.c.end_user_id
 )
+_OF_CLIENT: Final = {
+    "client_id": oauth_clients.c.client_id,
+    "client_owner": oauth_clients.c.organization_id.label("client_owner"),
+}
+OF_CREDENTIAL: Final = oauth_clients.c.id == credentials.c.oauth_client_id
+"""The join of a credential with the OAuth client that requested its tokens."""
 FOUND_COLUMNS: Final = (
     *COLUMNS,
-    *(credentials.c[name] for name in RefreshState._fields),
+    *(_OF_CLIENT[name] if name in _OF_CLIENT else credentials.c[name] for name in RefreshState._fields),
     organizations.c.display_name.label("organization_name"),
     organizations.c.custom_revision,
     end_users.c.email,
@@ -122,6 +128,7 @@ SELECT_FOUND: Final = (
     .join(credentials, credentials.c.connection_id == connections.c.id)
     .join(organizations, organizations.c.id == connections.c.organization_id)
     .join(end_users, _OF_END_USER)
+    .outerjoin(oauth_clients, OF_CREDENTIAL)
 )
 
 

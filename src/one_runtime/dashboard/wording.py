@@ -57,7 +57,7 @@ _WORDS: Final = tuple(
             "in the form “OAuth client” on the page of the integration",
         ),
         (
-            rf": `one-runtime oauth-clients set {_ID}`\.",
+            r": `one-runtime oauth-clients set [^`]+`\.",
             ". An administrator can do this on the page of the integration.",
         ),
         (rf"`POST /v1/connections/{_ID}/refresh` tries at once\.", "“Refresh now” tries at once."),

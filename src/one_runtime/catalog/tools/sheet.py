@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from one_runtime.catalog.auth import SELF_HOSTED
-from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.model import Auth, Integration, is_custom
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import CredentialField, EntryVerification, Param
 from one_runtime.catalog.tools.build import HERE, read_entries
@@ -40,8 +40,11 @@ _REFRESH: Final = {
 _REFRESH_UNKNOWN: Final = "unknown; One Runtime expects a new refresh token from each refresh"
 
 
-def sheet(integration: Integration) -> str:
-    """Return the sheet of an integration: how to connect, and how One Runtime sends the credential."""
+def sheet(integration: Integration, organization_id: str | None = None) -> str:
+    """Return the sheet of an integration: how to connect, and how One Runtime sends the credential.
+
+    `organization_id`: the owner of a stored custom integration.
+    """
     entry = integration
     lines = [f"# {entry.name}", "", entry.description, ""]
     lines += [f"- Slug: `{entry.slug}`", f"- Category: {entry.category}", f"- Website: <{entry.website}>"]
@@ -50,13 +53,13 @@ def sheet(integration: Integration) -> str:
     if (fact := entry.get_can_write) is not None:
         lines += [f"- Agents read only with listed functions: {fact.reason} (<{fact.source}>, {fact.date})"]
     for auth in entry.auth:
-        lines += ["", f"## {auth.label} (`{auth.type}`)", "", *_describe_auth(entry, auth)]
+        lines += ["", f"## {auth.label} (`{auth.type}`)", "", *_describe_auth(entry, auth, organization_id)]
     return "\n".join(lines) + "\n"
 
 
-def _describe_auth(entry: Integration, auth: Auth) -> Iterator[str]:
+def _describe_auth(entry: Integration, auth: Auth, organization_id: str | None) -> Iterator[str]:
     if isinstance(auth, OAuth2Auth):
-        yield from _registration(entry, auth)
+        yield from _registration(entry, auth, organization_id)
     inputs = [*(_param(part) for part in auth.params), *(_field(part) for part in auth.fields)]
     if inputs:
         yield from ("The end user enters:", "", *inputs, "")
@@ -80,14 +83,17 @@ def _describe_auth(entry: Integration, auth: Auth) -> Iterator[str]:
         yield from ("", "Notes about the API:", "", *(f"- {quirk}" for quirk in quirks))
 
 
-def _registration(entry: Integration, auth: OAuth2Auth) -> Iterator[str]:
+def _registration(entry: Integration, auth: OAuth2Auth, organization_id: str | None) -> Iterator[str]:
     owner = "Each end user enters their own OAuth client." if auth.client.owner == "customer" else ""
     yield from ([owner, ""] if owner else [])
     if auth.client.where:
         yield from (f"To register an OAuth client: {auth.client.where}{_link(auth.client.where_url)}", "")
     yield from (f"Redirect URL: `{REDIRECT.format(slug=entry.slug)}`", "")
     if auth.client.owner == "organization":
-        yield f"End users can connect after you register a client: `one-runtime oauth-clients set {entry.slug}`."
+        command = f"one-runtime oauth-clients set {entry.slug} --client-id ID"
+        if is_custom(entry.slug):
+            command += f" --organization {organization_id or 'ORGANIZATION'}"
+        yield f"End users can connect after you register a client: `{command}`."
         yield ""
     if auth.client.fields:
         yield from ("The client has these other fields:", "", *(_field(part) for part in auth.client.fields), "")
