@@ -54,6 +54,23 @@ def test_organization_is_created_listed_and_changed(run: Run) -> None:
     assert (row["display_name"], row["allowed_origins"]) == ("Zoë", ["https://a.example", "https://b.example"])
 
 
+def test_replaced_origins_and_return_urls_are_named(run: Run) -> None:
+    origins = ("--allowed-origin", "https://a.example", "--allowed-origin", "https://b.example")
+    done = ("--return-url", "https://a.example/done")
+    identifier = run("organizations", "create", "Northwind", *origins, *done).line
+    (row,) = run("organizations", "list", "--json").rows
+    assert (row["allowed_origins"], row["return_urls"]) == (list(origins[1::2]), [done[1]])
+    kept = run("organizations", "set", identifier, *origins, *done, "--allowed-origin", "https://c.example")
+    assert (kept.code, kept.err) == (0, "")
+    replaced = run("organizations", "set", identifier, "--allowed-origin", "https://b.example", "--json")
+    assert replaced.err == (
+        "Removed: https://a.example, https://c.example. To keep a value, repeat --allowed-origin with it.\n"
+    )
+    assert json.loads(replaced.out)["allowed_origins"] == ["https://b.example"]
+    removed = run("organizations", "set", identifier, "--return-url", "https://b.example/done").err
+    assert removed == "Removed: https://a.example/done. To keep a value, repeat --return-url with it.\n"
+
+
 @pytest.mark.promise("P2")
 def test_api_key_is_printed_once_and_revoked_by_prefix_or_id(run: Run) -> None:
     organization = run("organizations", "create", "Northwind").line

@@ -25,21 +25,24 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-AllowedOrigins = Annotated[list[str] | None, typer.Option(help="Origin that may open the popup; repeatable.")]
+_ORIGIN = "Origin that may open the popup; repeatable."
+_RETURN_URL = "Return URL for the mode redirect; repeatable."
 
 
 @app.command("create")
 def create_organization(
     display_name: Annotated[str, typer.Argument(help="Name that end users see.")],
-    allowed_origin: AllowedOrigins = None,
+    allowed_origin: Annotated[list[str] | None, typer.Option(help=_ORIGIN)] = None,
+    return_url: Annotated[list[str] | None, typer.Option(help=_RETURN_URL)] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Create an organization and print its id."""
 
     async def create(tx: Transaction) -> organizations.Organization:
-        origins = allowed_origin or ()
-        created = await organizations.create(tx, display_name, system_clock(), allowed_origins=origins)
+        created = await organizations.create(
+            tx, display_name, system_clock(), allowed_origins=allowed_origin or (), return_urls=return_url or ()
+        )
         await record_command(tx, "organization.created", organization_id=created.id, display_name=created.display_name)
         return created
 
@@ -80,8 +83,8 @@ def describe(organization: organizations.Organization) -> dict[str, object]:
 def set_organization(  # noqa: PLR0913 - one argument for each option
     organization_id: str,
     display_name: Annotated[str | None, typer.Option(help="Name that end users see.")] = None,
-    allowed_origin: AllowedOrigins = None,
-    return_url: Annotated[list[str] | None, typer.Option(help="Return URL for the mode redirect; repeatable.")] = None,
+    allowed_origin: Annotated[list[str] | None, typer.Option(help=f"{_ORIGIN} Replaces all origins.")] = None,
+    return_url: Annotated[list[str] | None, typer.Option(help=f"{_RETURN_URL} Replaces all return URLs.")] = None,
     privacy_url: Annotated[str | None, typer.Option(help="URL of the privacy policy; empty for none.")] = None,
     *,
     accent_color: Annotated[str | None, typer.Option(help="Color of the popup's buttons; empty for black.")] = None,
@@ -116,7 +119,7 @@ def set_organization(  # noqa: PLR0913 - one argument for each option
     }
     new_logo = _image(logo)
 
-    async def change(tx: Transaction) -> organizations.Organization:
+    async def change(tx: Transaction) -> tuple[organizations.Organization, organizations.Organization]:
         organization = await organizations.get(tx, organization_id)
         branding = replace(organization.branding, **_given(look))
         changed = replace(
@@ -128,13 +131,26 @@ def set_organization(  # noqa: PLR0913 - one argument for each option
             logo_url=organization.logo_url if new_logo is None else new_logo,
             branding=branding,
         )
-        return await organizations.save(tx, operator_actor(organization.id), changed, system_clock())
+        return organization, await organizations.save(tx, operator_actor(organization.id), changed, system_clock())
 
-    saved = write(change)
+    before, saved = write(change)
+    _report_removed(before, saved)
     if as_json:
         print_json(describe(saved))
     else:
         _print_settings([saved])
+
+
+def _report_removed(before: organizations.Organization, saved: organizations.Organization) -> None:
+    """Name the values that a list has lost, because a reader can expect that an option adds to its list."""
+    lists = {
+        "--allowed-origin": (before.allowed_origins, saved.allowed_origins),
+        "--return-url": (before.return_urls, saved.return_urls),
+    }
+    for option, (old, new) in lists.items():
+        removed = ", ".join(printable(value) for value in old if value not in new)
+        if removed:
+            typer.echo(f"Removed: {removed}. To keep a value, repeat {option} with it.", err=True)
 
 
 def _image(path: str | None) -> str | None:

@@ -172,16 +172,24 @@ def _values(organization: Organization, names: Iterable[str]) -> dict[str, Any]:
 
 
 async def create(
-    tx: Transaction, display_name: str, now: datetime, *, allowed_origins: Iterable[str] = ()
+    tx: Transaction,
+    display_name: str,
+    now: datetime,
+    *,
+    allowed_origins: Iterable[str] = (),
+    return_urls: Iterable[str] = (),
 ) -> Organization:
-    """Create an organization that can use every integration. Raises: InvalidInput for an invalid name or origin."""
+    """Create an organization that can use every integration.
+
+    Raises: InvalidInput for an invalid name, origin or return URL.
+    """
     organization = Organization(
         id=new_id(),
         display_name=clean_name(display_name),
         logo_url=None,
         privacy_url=None,
         allowed_origins=clean_origins(allowed_origins),
-        return_urls=(),
+        return_urls=clean_return_urls(return_urls),
         integrations_mode="all",
         integrations_slugs=(),
         created_at=now,
