@@ -16,6 +16,7 @@ from tests.clients.python_callers import ROUTES
 from tests.in_one_test import in_one_test
 
 JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
 
 
 @cache
@@ -66,6 +67,26 @@ def test_every_json_body_has_an_example_that_fits_its_schema(content: tuple[str,
     schema = {**media["schema"], "components": document()["components"]}
     value = media["example"] if "example" in media else media["schema"]["examples"][0]
     jsonschema_rs.validate(schema, value, validate_formats=True)
+
+
+def test_every_error_has_an_example_that_fits_its_schema() -> None:
+    seen = set()
+    for name, operation in operations():
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get(PROBLEM)
+            if content is None:
+                continue
+            schema = {**content["schema"], "components": document()["components"]}
+            codes = schema["allOf"][1]["properties"]["code"]["enum"]
+            assert [*content["examples"]] == codes, f"{name} {status}"
+            for code, reference in content["examples"].items():
+                assert reference == {"$ref": f"#/components/examples/{code}"}
+                example = document()["components"]["examples"][code]["value"]
+                jsonschema_rs.validate(schema, example, validate_formats=True)
+                assert status in {str(example["status"]), f"{example['status'] // 100}XX"}, f"{name} {code}"
+                seen.add(code)
+    assert seen == document()["components"]["examples"].keys()
+    assert len(seen) >= 30
 
 
 def test_every_response_has_a_body_unless_its_status_has_none() -> None:

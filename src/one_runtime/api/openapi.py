@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from one_runtime import RELEASE
-from one_runtime.api import conditions, idempotency, response_headers
+from one_runtime.api import conditions, error_examples, idempotency, response_headers
 from one_runtime.api.catalog import CatalogList
 from one_runtime.api.integrations import IntegrationListAnswer
 from one_runtime.api.openapi_examples import describe
@@ -63,7 +63,10 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
         schemas[model.__name__] = schema
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
+    specs = tuple(specs)
     built["components"]["headers"] = dict(response_headers.COMPONENTS)
+    errors = [error for spec in specs for error in spec.all_errors]
+    built["components"]["examples"] = error_examples.components(errors, public_url)
     built["components"]["securitySchemes"] = {
         "apiKey": {"type": "http", "scheme": "bearer", "description": "An organization's API key, `oru_…`."}
     }
@@ -92,7 +95,10 @@ def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
         response = responses.get(status, {"description": "", "content": {}})
         responses[status] = {
             "description": f"{response['description']} {codes}".strip(),
-            "content": {**response["content"], MEDIA_TYPE: {"schema": _schema_of(errors)}},
+            "content": {
+                **response["content"],
+                MEDIA_TYPE: {"schema": _schema_of(errors), "examples": error_examples.references(errors)},
+            },
         }
     operation["responses"] = responses
     if spec.conditional:
