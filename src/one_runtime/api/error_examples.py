@@ -34,7 +34,7 @@ def components(errors: Iterable[type[OneRuntimeError]], public_url: str) -> dict
 
 def _example(error: type[OneRuntimeError], public_url: str) -> Mapping[str, Any]:
     detail = " ".join(API_ERRORS[error.code])
-    value = {
+    value: dict[str, Any] = {
         "type": f"{public_url}/docs/errors#{error.code}",
         "title": error.title,
         "status": error.status,
@@ -43,4 +43,4 @@ def _example(error: type[OneRuntimeError], public_url: str) -> Mapping[str, Any]
         "request_id": _REQUEST_ID,
         "error": detail,
     }
-    return {"summary": error.title, "value": value | _MORE.get(error.code, {})}
+    return {"summary": error.title, "value": value | dict(_MORE.get(error.code, {}))}
