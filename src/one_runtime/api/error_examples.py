@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from one_runtime.api.property_descriptions import EXAMPLE_ID, EXAMPLE_TIME
+from one_runtime.api.described import EXAMPLE_ID, EXAMPLE_TIME
 from one_runtime.errors import OneRuntimeError
 from one_runtime.explanations.api_errors import API_ERRORS
 
