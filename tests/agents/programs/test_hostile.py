@@ -2,21 +2,30 @@
 
 import asyncio
 import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from one_runtime.agents.programs.limits import MIB, ProgramLimits
-from one_runtime.agents.programs.outcome import Failed, Finished
+from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome
 from one_runtime.agents.programs.sandbox import Sandbox
 from tests.agents.programs.acme_host import AcmeHost
-from tests.agents.programs.hostile import HOSTILE, Hostile
+from tests.agents.programs.hostile import CPU, HOSTILE, Hostile
 
 SHORT: Final = ProgramLimits(
     compute_seconds=1.5, step_compute_seconds=1.0, sleep_seconds=0.3, single_sleep_seconds=0.2, slot_seconds=120
 )
 """The default limits with short times."""
+IMPATIENT: Final = ProgramLimits(
+    compute_seconds=0.4, step_compute_seconds=0.25, sleep_seconds=0.3, single_sleep_seconds=0.2, slot_seconds=120
+)
+"""Limits for programs of `hostile_programs.yaml` that a limit ends."""
+TIME: Final = (CPU, "took too long")
+SECRET: Final = "vYb2-canary-Rk91"
 MOST_GROWTH: Final = 50 * MIB
 MOST_DELAY: Final = 0.05
 
@@ -90,3 +99,100 @@ async def test_hostile_programs_end_with_a_reason_and_do_not_affect_the_server()
 async def test_all_hostile_programs_end_with_a_reason_and_do_not_affect_the_server() -> None:
     assert len(HOSTILE) >= 60
     await check_all(HOSTILE, ProgramLimits(slot_seconds=500))
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """A program of `hostile_programs.yaml`, which describes the fields."""
+
+    code: str
+    refused: str | None = None
+    exceeds: str | None = None
+    result: str | None = None
+    starts: str = ""
+    printed: str = ""
+    calls: int = 0
+    slow: bool = False
+
+    @classmethod
+    def read(cls, code: str = "", exec: str = "", eval: str = "", **fields: object) -> "Attack":  # noqa: A002
+        """Create a program from the fields of a row."""
+        hidden = {"exec": exec, "eval": eval, "await eval": fields.pop("await", "")}
+        code += "".join(f"{function}({text!r})" for function, text in hidden.items() if text)
+        return cls(code, **fields)  # type: ignore[arg-type] # YAML
+
+    def faults(self, outcome: ProgramOutcome, host: AcmeHost) -> Iterator[str]:
+        """Yield what differs from the required outcome."""
+        if isinstance(outcome, Finished):
+            if self.refused or self.exceeds:
+                yield "the program finished"
+            if outcome.result != (outcome.result if self.result is None else self.result):
+                yield "the result differs"
+            if not (outcome.result.startswith(self.starts) and outcome.stdout.startswith(self.printed)):
+                yield "the result or the output starts differently"
+        else:
+            assert isinstance(outcome, Failed)
+            kinds = {"limit"} if self.exceeds else {"exception", "syntax", "types"} if self.refused else set[str]()
+            if outcome.kind not in kinds:
+                yield f"the program ended with {outcome.kind}"
+            reasons = (self.exceeds, *TIME) if self.exceeds else (self.refused or "",)
+            if not any(reason in outcome.message for reason in reasons):
+                yield "the reason differs"
+        if SECRET in repr(outcome):
+            yield "the program read the secret"
+        if not self.exceeds and len(host.received) != self.calls:
+            yield f"{len(host.received)} calls reached the host"
+
+
+def attacks() -> dict[str, dict[str, Attack]]:
+    """Return the programs by the kind of attack."""
+    text = Path(__file__).with_name("hostile_programs.yaml").read_text("utf-8")
+    return {
+        kind: {name: Attack.read(**fields) for name, fields in rows.items()}
+        for kind, rows in yaml.safe_load(text).items()
+    }
+
+
+ATTACKS: Final = attacks()
+
+
+async def failed_attacks(
+    programs: Mapping[str, Attack], folder: Path, limits: ProgramLimits | None = None
+) -> list[str]:
+    """Run programs one after the other in the same process. Return what differs from the required outcomes.
+
+    `limits`: None for short times.
+    """
+    (folder / "canary").write_text(SECRET)
+    (folder / "empty").mkdir()
+    sandbox, failed = Sandbox(size=2), list[str]()
+    try:
+        for name, attack in programs.items():
+            host = AcmeHost()
+            code = attack.code.replace("/canary", str(folder / "canary")).replace("/folder", str(folder / "empty"))
+            outcome = await sandbox.run(code, host, limits or (IMPATIENT if attack.exceeds else SHORT))
+            failed += [f"{name}: {fault}: {outcome}"[:400] for fault in attack.faults(outcome, host)]
+    finally:
+        await sandbox.close()
+    assert (folder / "canary").read_text() == SECRET
+    assert list((folder / "empty").iterdir()) == []
+    return failed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ATTACKS)
+async def test_attack_has_the_required_outcome(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY", SECRET)
+    programs = {name: attack for name, attack in ATTACKS[kind].items() if not attack.slow}
+    assert await failed_attacks(programs, tmp_path) == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+async def test_every_attack_has_the_required_outcome_with_the_default_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", SECRET)
+    programs = {f"{kind}: {name}": attack for kind, rows in ATTACKS.items() for name, attack in rows.items()}
+    assert len(programs) >= 400
+    assert await failed_attacks(programs, tmp_path, ProgramLimits(slot_seconds=120)) == []

@@ -15,6 +15,8 @@ _MOST_BYTES: Final = 8 * 1024
 # Monty 1.4.0 crashes when it returns `[A, A()]`, or `locals()` with the classes of the prelude.
 _CLASS_BEFORE_INSTANCE: Final = "class instance node"
 _PARSER: Final = "The monty syntax parser does not yet support "
+_INTERNAL: Final = "RuntimeError: Internal error in monty: "
+"""First words of an error about a use of Python that the interpreter does not support, such as `ValueError(1, 2)`."""
 
 
 def describe(error: monty.MontyError, limits: ProgramLimits) -> dict[str, Any]:
@@ -68,6 +70,8 @@ def _located(headline: str, traceback: list[monty.Frame]) -> dict[str, Any]:
         kind, headline = "syntax", headline.removeprefix("SyntaxError: ")
     elif _PARSER in headline:
         kind, headline = "syntax", f"the sandbox does not support {headline.partition(_PARSER)[2]}."
+    elif headline.startswith(_INTERNAL):
+        return _failure(kind, f"The sandbox does not support a part of the program: {headline[len(_INTERNAL) :]}.")
     frames = [frame for frame in reversed(traceback) if frame.filename == _PROGRAM]
     if not frames:
         return _failure(kind, headline)
