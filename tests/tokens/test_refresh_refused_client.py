@@ -91,6 +91,54 @@ async def test_the_worker_refreshes_at_once_after_the_client_is_corrected(app: R
     assert (await app.look(seeded))["error"] is None
 
 
+@pytest.mark.parametrize("is_never_due", [False, True])
+async def test_the_worker_refreshes_after_an_early_refusal_of_the_client(
+    app: RotatingApplication, *, is_never_due: bool
+) -> None:
+    """An explicit request refreshes tokens long before they are due."""
+    seeded = await app.connect(life=7200.0)
+    due_at = (await read_stored(app.installation, seeded.key))[1].token_metadata.refresh_due_at
+    assert due_at is not None
+    assert due_at > app.application.clock() + timedelta(hours=1)
+    if is_never_due:
+        async with app.installation.database.write() as tx:
+            await tx.execute(update(credentials).values(refresh_due_at=None))
+    await register(app, WRONG)
+    assert (await app.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")).status_code == 409
+    assert (await app.look(seeded))["error"]["code"] == "client_refused"
+    assert (await call(app, seeded)).status_code == 200
+    assert await refresh_due(app.installation) == 0
+    await register(app, CLIENT_SECRET)
+    assert await refresh_due(app.installation) == 1
+    assert (await app.look(seeded))["error"] is None
+    assert app.provider.answers(seeded.family) == ["granted"]
+    stored = (await read_stored(app.installation, seeded.key))[1]
+    renewed_due_at = stored.token_metadata.refresh_due_at
+    assert renewed_due_at is not None
+    assert (stored.failures, renewed_due_at >= due_at) == (0, True)
+
+
+async def test_the_worker_refreshes_after_a_401_with_a_refused_client(app: RotatingApplication) -> None:
+    seeded = await app.connect(life=7200.0)
+    await register(app, WRONG)
+    usable = await fresh_credentials(app.installation, seeded.key)
+    with pytest.raises(ClientRefused):
+        await fresh_credentials(app.installation, seeded.key, rejected=usable.version)
+    await register(app, CLIENT_SECRET)
+    assert await refresh_due(app.installation) == 1
+    assert (await app.look(seeded))["error"] is None
+
+
+async def test_an_early_refusal_is_retried_after_ten_minutes(app: RotatingApplication) -> None:
+    """The operator corrects the client at the provider, which One Runtime cannot notice."""
+    seeded = await app.connect(life=7200.0, fault="invalid_client")
+    assert (await app.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")).status_code == 409
+    app.provider.behave(seeded.family, fault=None)
+    app.application.clock.advance(minutes=11)
+    assert await refresh_due(app.installation) == 1
+    assert (await app.look(seeded))["error"] is None
+
+
 async def test_a_corrected_client_whose_refresh_fails_locally_pauses(app: RotatingApplication) -> None:
     """The catalog no longer has the integration. Without a pause, the row would be due at each run of the worker."""
     await refused(app)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
-from one_runtime.db.schema import credentials
+from one_runtime.db.schema import TIME, credentials
 from one_runtime.db.upsert import insert
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import KeyNotInRing, SealContext, Sealed, Vault
@@ -208,6 +208,7 @@ _LEASED = _CHANGE.where(credentials.c.lease == bindparam("held_lease"))
 _RECORD_FAILURE = _LEASED.values(
     lease=None,
     leased_until=None,
+    refresh_due_at=func.coalesce(bindparam("due_at", type_=TIME), credentials.c.refresh_due_at),
     retry_at=bindparam("until"),
     failures=credentials.c.failures + 1,
     refused_client_version=bindparam("client_version"),
@@ -371,17 +372,22 @@ async def acquire_lease(
     return lease_id
 
 
-async def record_failure(tx: Transaction, key: ConnectionKey, failed: StoredCredential, lease_id: str) -> bool:
+async def record_failure(
+    tx: Transaction, key: ConnectionKey, failed: StoredCredential, lease_id: str, due_at: datetime | None = None
+) -> bool:
     """Store the columns of `failed` about a failed refresh, count the failure, and end the lease.
 
     Allow no refresh before `failed.retry_at`. If `failed.refused_client_version` is set, also allow a refresh after an
     update of the OAuth client. Return False, and change nothing, if this process no longer holds the lease.
+
+    `due_at`: the new due time. With None, the due time stays, because another process can have changed it.
     """
     changed = await tx.execute(
         _RECORD_FAILURE,
         organization=key.organization_id,
         connection=key.connection_id,
         held_lease=lease_id,
+        due_at=due_at,
         until=failed.retry_at,
         client_version=failed.refused_client_version,
         refused_since=failed.refused_since,

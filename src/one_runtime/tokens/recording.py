@@ -205,9 +205,11 @@ async def record_failure(
     note = error_note(error.code, client_refused_message(state, error.reason), now) if client is not None else None
     if isinstance(error, EndpointTargetRefused):
         note = error_note(error.code, str(error), now)
-    connection = state.connection
+    due_at, connection = _due_after_correction(state, now) if note is not None else None, state.connection
+    if due_at is not None:
+        failed = replace(failed, token_metadata=replace(failed.token_metadata, refresh_due_at=due_at))
     async with installation.database.write() as tx:
-        if await credentials.record_failure(tx, key, failed, lease.id):
+        if await credentials.record_failure(tx, key, failed, lease.id, due_at):
             connection = await connections.get(tx, key.organization_id, key.connection_id)
             connection = await connections.set_error(tx, connection, note)
             if failures == 0:  # only the first failure of an outage causes an event
@@ -220,6 +222,18 @@ async def record_failure(
     state = replace(state, connection=connection, stored=failed)
     # The request has been sent. So do not send another request, even if the caller ignores pauses.
     return state, decide(state, now, CredentialRequest(request.rejected))
+
+
+def _due_after_correction(state: CredentialState, now: datetime) -> datetime | None:
+    """Return the due time of tokens that wait for a correction of the configuration, or None if it does not change.
+
+    A refused refresh can be early, for example after a 401 or for an explicit request. If the tokens were not due, the
+    worker would not notice the correction, and the connection would keep its error for hours.
+    """
+    due_at = state.stored.token_metadata.refresh_due_at
+    if state.connection.status != "active" or (due_at is not None and due_at <= now):
+        return None
+    return now
 
 
 async def _presume_refusal(tx: Transaction, installation: Installation, failed: CredentialState) -> Connection:
