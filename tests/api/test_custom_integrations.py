@@ -465,6 +465,16 @@ async def test_oauth_client_is_deleted_when_the_token_host_changes(billing: Bill
     assert kinds[:2] == ["custom_integration.updated", "oauth_client.deleted"]
 
 
+async def test_mistyped_slug_names_a_custom_integration_only_to_its_organization(billing: Billing) -> None:
+    client, other = await billing.organization(), await billing.organization()
+    await register(client)
+    mistyped = {"integration_slug": f"{SLUG}s", "end_user_id": "user_123"}
+    answers = [await caller.post("/v1/hosted-connection-sessions", mistyped) for caller in (client, other)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert [f"Did you mean {SLUG}?" in answer.json()["detail"] for answer in answers] == [True, False]
+    assert SLUG not in answers[1].json()["detail"].replace(f"{SLUG}s", "")
+
+
 async def test_integration_with_connections_is_deleted_only_with_delete_connections(billing: Billing) -> None:
     client = await billing.organization()
     await register(client)

@@ -116,7 +116,7 @@ class AgentCalls:
             found = await lookup.list_of_end_user(tx, organization_id, caller.end_user_id, slug, limit=_MAX_CONNECTIONS)
             if not found:
                 if integration is None:
-                    raise unknown(slug)
+                    raise unknown(slug, await installation.catalogs.of(tx, organization_id))
                 raise AccountRequired(f"The end user has not connected {integration.name}.", integration)
             state = await lookup.open_connection(tx, installation, _choose(found, requested.connection))
         hosts = caller.policy.hosts

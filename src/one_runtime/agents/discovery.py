@@ -57,7 +57,7 @@ class Offer:
         """Return an integration. Raises: NotFound; NotAllowed."""
         integration = self.catalog.get(slug)
         if integration is None:
-            raise unknown(slug)
+            raise unknown(slug, self.catalog)
         if slug not in self:
             raise NotAllowed(f"This agent may not use {integration.name}.")
         return integration

@@ -54,5 +54,5 @@ def policy_of(body: PolicyFields, catalog: Catalog, prefix: str = "", known: Age
     kept = (known.integrations if known is not None else None) or frozenset()
     for slug in body.integrations or ():
         if slug not in kept and catalog.get(slug) is None:
-            raise InvalidInput.of(f"{prefix}integrations", unknown(slug).detail)
+            raise InvalidInput.of(f"{prefix}integrations", unknown(slug, catalog).detail)
     return AgentPolicy.parse(body.model_dump(include=set(PolicyFields.model_fields)))

@@ -188,8 +188,10 @@ async def get_catalog_integration(
     """Return a built-in integration with the fields of all its auth types. The request needs no API key."""
     integration = installation.catalog.get(slug.strip().lower())
     if integration is None:
+        similar = installation.catalog.similar(slug.strip())
+        hint = f"Did you mean {' or '.join(similar)}? " if similar else ""
         raise NotFound(
-            f"There is no built-in integration {slug[:64]!r}. GET /v1/catalog/integrations lists the built-in "
+            f"There is no built-in integration {slug[:64]!r}. {hint}GET /v1/catalog/integrations lists the built-in "
             "integrations."
         )
     summary = _describe(services_of(request.scope).integration_list, integration, logo).model_dump()

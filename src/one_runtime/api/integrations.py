@@ -174,7 +174,7 @@ async def get_integration(
         body = services.integration_list.body(listed, query.end_user_id)
     integrations = json.loads(body)["integrations"]
     if not integrations:
-        raise unknown(slug)
+        raise unknown(slug, state.own or services.installation.catalog)
     return conditions.tag(ListedIntegration.model_validate(integrations[0]))
 
 

@@ -164,11 +164,13 @@ async def _convert(request: Request, error: Exception, methods_at: MethodsAt, pa
         if error.status_code == MethodNotAllowed.status:
             path = request.url.path
             return _method_not_allowed(request.method, methods_at(path), path_below(request.method, path))
-        return _of_status(error.status_code)
+        return _of_status(error.status_code, request.url.path)
     return internal_error(request.scope["request_id"])
 
 
-def _of_status(status: int) -> OneRuntimeError:
+def _of_status(status: int, path: str) -> OneRuntimeError:
+    if status == NotFound.status and path.startswith("/v1/v1/"):
+        return NotFound("There is nothing at this address. Write the base URL of One Runtime without /v1 at its end.")
     if status == NotFound.status:
         return NotFound("There is nothing at this address. The page /docs lists all routes.")
     if status == TooLarge.status:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache, cached_property
 from importlib.resources import files
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from one_runtime.errors import ConfigurationError, NotFound
 
 T = TypeVar("T")
 
+_LONGEST_NAME: Final = 64
 _BUILD: Final = "To build it, run: python -m one_runtime.catalog.tools.build"
 _OUTDATED: Final = f"Another version of One Runtime wrote catalog.json. {_BUILD}"
 
@@ -102,6 +104,10 @@ class Catalog:
     def __contains__(self, slug: str) -> bool:
         """Return True if the catalog has an integration with this slug. Unlike `get`, do not validate the entry."""
         return slug in self._by_slug
+
+    def similar(self, slug: str) -> list[str]:
+        """Return up to three slugs that are similar to a mistyped slug, the most similar first."""
+        return get_close_matches(slug[:_LONGEST_NAME].lower(), list(self._by_slug), cutoff=0.8)
 
     def logo(self, slug: str) -> bytes:
         """Return the integration's logo, an SVG.

@@ -79,11 +79,13 @@ _LOCK = _REVISION.with_for_update()
 _REVISE = update(organizations).where(_BY_ID).values(custom_revision=bindparam("revision"))
 
 
-def unknown(slug: str) -> NotFound:
+def unknown(slug: str, catalog: Catalog) -> NotFound:
     """Return the error for a slug that is not in the organization's catalog."""
+    similar = catalog.similar(slug)
+    hint = f"Did you mean {' or '.join(similar)}? " if similar else ""
     return NotFound(
-        f"There is no integration {slug[:64]!r}. GET /v1/catalog/integrations lists the built-in integrations, and "
-        "GET /v1/custom-integrations lists your own."
+        f"There is no integration {slug[:64]!r}. {hint}GET /v1/catalog/integrations lists the built-in integrations, "
+        "and GET /v1/custom-integrations lists your own."
     )
 
 
@@ -228,6 +230,13 @@ class OrganizationCatalogs:
         if not slug.startswith(CUSTOM):
             return self._built_in.get(slug)
         return (await self.of(tx, organization_id)).get(slug)
+
+    async def require(self, tx: Transaction, organization_id: str, slug: str) -> Integration:
+        """Return an integration as `get` does. Raises: NotFound for an unknown slug."""
+        integration = await self.get(tx, organization_id, slug)
+        if integration is None:
+            raise unknown(slug, await self.of(tx, organization_id))
+        return integration
 
     async def contains(self, tx: Transaction, organization_id: str, slug: str) -> bool:
         """Return True if `get` would return an integration. The entry of a built-in integration is not validated."""

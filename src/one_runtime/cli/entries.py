@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +47,7 @@ def find_entry(catalog: Catalog, name: str) -> Integration:
     """Return the integration with the slug `name`. Raises: NotFound."""
     integration = catalog.get(name)
     if integration is None:
-        near = get_close_matches(name.lower(), [entry.slug for entry in catalog.integrations], cutoff=0.7)
+        near = catalog.similar(name)
         raise NotFound(f"There is no integration {name!r}." + (f" Did you mean {' or '.join(near)}?" if near else ""))
     return integration
 

@@ -222,7 +222,7 @@ def _require_available(
     """Return the integration. Raises: NotFound, InvalidInput, IntegrationDisabled."""
     integration = catalog.get(slug)
     if integration is None:
-        raise unknown(slug)
+        raise unknown(slug, catalog)
     if not organization.offers(integration.slug):
         _refuse(
             "integration_slug",

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 from one_runtime.auth_types import auth_method, oauth2_of
 from one_runtime.catalog.model import Auth, AuthType, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.parts import CredentialField, Param
 from one_runtime.catalog.request import (
     NO_NAMES,
@@ -95,9 +94,7 @@ async def verify_import(installation: Installation, actor: Actor, request: Crede
         AccountSelectionRequired: the token gives access to several accounts.
     """
     async with installation.database.read() as tx:
-        integration = await installation.catalogs.get(tx, actor.organization_id, request.integration_slug)
-        if integration is None:
-            raise unknown(request.integration_slug)
+        integration = await installation.catalogs.require(tx, actor.organization_id, request.integration_slug)
         installation.disabled.require_enabled(integration.slug, "integration_slug")
         clients = await oauth_clients.list_slugs(tx, actor.organization_id)
     reason = unavailable_reason(integration, clients, request.auth_type)

@@ -77,7 +77,7 @@ async def unregister(
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
         if not await installation.catalogs.contains(tx, actor.organization_id, slug):
-            raise unknown(slug)
+            raise unknown(slug, await installation.catalogs.of(tx, actor.organization_id))
         client = await oauth_clients.find_to_retire(tx, installation.vault, actor.organization_id, slug)
         present = None if client is None else _registered(installation.settings.public_url, client)
         if condition is not None:
@@ -100,10 +100,7 @@ async def _integration(tx: Transaction, installation: Installation, organization
     The operator's secret must not go to a custom integration, because an organization can change the hosts of its
     custom integration. Raises: NotFound.
     """
-    integration = await installation.catalogs.get(tx, organization_id, slug)
-    if integration is None:
-        raise unknown(slug)
-    return integration
+    return await installation.catalogs.require(tx, organization_id, slug)
 
 
 def _registered(public_url: str, client: OAuthClient) -> RegisteredClient:

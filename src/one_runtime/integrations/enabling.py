@@ -29,7 +29,7 @@ async def set_enabled(installation: Installation, actor: Actor, slug: str, *, en
     async with installation.database.write() as tx:
         organization = await organizations.get(tx, actor.organization_id, lock=True)
         if not await installation.catalogs.contains(tx, organization.id, slug):
-            raise unknown(slug)
+            raise unknown(slug, await installation.catalogs.of(tx, organization.id))
         changed = _with(organization, slug) if enabled else _without(organization, slug)
         return await organizations.save(tx, actor, changed, installation.clock())
 
@@ -52,7 +52,7 @@ def require_known(catalog: Catalog, organization: Organization, slugs: Iterable[
     """Refuse unknown slugs. The organization can keep slugs that have become unknown. Raises: InvalidInput."""
     for slug in slugs:
         if slug not in organization.integrations_slugs and catalog.get(slug) is None:
-            raise InvalidInput.of(field, unknown(slug).detail)
+            raise InvalidInput.of(field, unknown(slug, catalog).detail)
 
 
 def _with(organization: Organization, slug: str) -> Organization:

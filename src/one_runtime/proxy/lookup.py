@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, bindparam, select
 
 from one_runtime.catalog.model import CUSTOM, Integration
-from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.connections import credentials
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CREDENTIAL_COLUMNS, CredentialRow, StoredCredential
@@ -150,9 +149,7 @@ async def load(
         if row.connection is not None and row.credential is not None:
             stored = credentials.decrypt(row.credential, installation.vault, row.connection.key)
             return await _with_entry(tx, installation, row.connection, stored, row.custom_revision)
-        integration = await installation.catalogs.get(tx, principal.organization_id, selector.integration_slug)
-    if integration is None:
-        raise unknown(selector.integration_slug)
+        integration = await installation.catalogs.require(tx, principal.organization_id, selector.integration_slug)
     if selector.end_user_id is None and selector.connection_id is None:
         raise InvalidInput.of(
             "One-Runtime-End-User",
