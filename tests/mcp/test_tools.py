@@ -66,6 +66,29 @@ async def test_agent_finds_a_function_and_calls_it(client: Client, agents: Agent
         assert match["name"] not in names
 
 
+async def test_agent_that_reads_learns_that_functions_are_left_out(client: Client, agents: Agents) -> None:
+    await client.connect()
+    async with agents.connect(access="read") as reader, agents.connect() as writer:
+        found = (await reader.call("tool_search", query="create a contact", integration="acme")).data
+        assert "acme.contact_create" not in {match["name"] for match in found["matches"]}
+        assert "This agent may only read." in found["hint"]
+        described = (await reader.call("tool_help", name="acme.contact_create")).data
+        assert "This agent may only read." in described["usage"]
+        integration = (await reader.call("tool_help", name="acme")).data
+        assert "This agent may only read." in integration["usage"]
+        names = [function.partition(":")[0] for function in integration["functions"]]
+        assert ("contacts_list" in names, "contact_create" in names) == (True, False)
+        for arguments in ({"query": "create a contact"}, {"query": "acme"}):
+            assert "call_write" not in (await reader.call("tool_search", **arguments)).text
+        assert "call_write" not in str((described, integration))
+        assert "hint" not in (await reader.call("tool_search", query="acme account", limit=1, integration="acme")).data
+        assert "hint" not in (await writer.call("tool_search", query="create a contact")).data
+        nothing = (await reader.call("tool_search", query="qqqq", integration="acme", limit=1)).data
+        assert "hint" not in nothing
+        unknown = (await reader.call("tool_search", query="qqqqxyz")).data
+        assert unknown["hint"].startswith("Nothing matches.")
+
+
 async def test_functions_of_an_own_integration_are_found_by_its_organization_only(
     application: Application, client: Client, agents: Agents
 ) -> None:

@@ -1,6 +1,6 @@
 """Find the functions and integrations that an agent can use, and describe them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -23,6 +23,12 @@ from one_runtime.tenancy import organizations
 from one_runtime.tenancy.organizations import Organization
 
 _MAX_LISTED: Final = 60
+READS_ONLY: Final = (
+    "This agent may only read. If the user wants a change, say that the user's product has to give this agent more "
+    "access."
+)
+"""The reason why an agent cannot call a function, and what it can say to its user."""
+
 _MAX_INTEGRATIONS: Final = 3
 """Maximum number of integrations in a list of functions."""
 
@@ -63,6 +69,17 @@ class Offer:
         return integration
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The functions and integrations that match a query.
+
+    `withholds_writes`: True if functions match that the agent cannot call, because it may only read.
+    """
+
+    matches: list[dict[str, Any]]
+    withholds_writes: bool
+
+
 class Discovery:
     """Finds and describes functions and integrations, as the tools `tool_search` and `tool_help` show them."""
 
@@ -80,21 +97,22 @@ class Discovery:
         own = await self._own.of(installation, caller.organization_id)
         return Offer(catalog, organization, connected, caller, installation.disabled.slugs, own)
 
-    async def search(self, offer: Offer, query: str, slug: str | None, limit: int) -> list[dict[str, Any]]:
+    async def search(self, offer: Offer, query: str, slug: str | None, limit: int) -> Findings:
         """Return the functions that match a query, and then integrations. Connected integrations come first."""
-        slugs = offer.slugs if slug is None else {offer.find(slug).slug}
+        slugs, can_write = offer.slugs if slug is None else {offer.find(slug).slug}, offer.caller.policy.can_write
         found = await self._library.search(query, slugs, offer.connected, limit, offer.own)
+        usable = [match for match in found if match.operation.access == "read" or can_write]
         matches = [
             _operation_fields(match.operation)
             | {"connected": match.connected, "signature": _signature(match.operation)}
-            for match in found
-            if match.operation.access == "read" or offer.caller.policy.can_write
+            for match in usable
         ]
         entries = [entry for entry in offer.catalog.integrations if entry.slug in offer and slug in {None, entry.slug}]
         integrations = entries if slug is not None else search(entries, query)
         integrations = sorted(integrations, key=lambda entry: entry.slug not in offer.connected)
         room = min(limit - len(matches), _MAX_INTEGRATIONS if matches else limit)
-        return matches + [_match(offer, integration) for integration in integrations[: max(room, 0)]]
+        matches += [_match(offer, integration) for integration in integrations[: max(room, 0)]]
+        return Findings(matches, withholds_writes=len(usable) < len(found))
 
     async def describe(self, offer: Offer, name: str) -> dict[str, Any]:
         """Describe a function such as `hubspot.contacts_list`, or an integration. Raises: NotFound; NotAllowed."""
@@ -103,7 +121,8 @@ class Discovery:
         if function:
             description = await self._describe_operation(offer, integration, function)
         else:
-            description = await self._describe_integration(offer, integration)
+            operations = await self.operations(offer, integration.slug)
+            description = _describe_integration(integration, operations, can_write=offer.caller.policy.can_write)
         auth_types = " or ".join(integration.auth_types)
         auth = {"auth_requirement": f"The end user connects {integration.name} once ({auth_types})."}
         return {**description, **auth, **await self._accounts(offer.caller, integration.slug)}
@@ -132,29 +151,17 @@ class Discovery:
     async def _describe_operation(self, offer: Offer, integration: Integration, function: str) -> dict[str, Any]:
         operation = await self._operation(offer, integration, function)
         tool = "call_read" if operation.access == "read" else "call_write"
+        usage = f"Call {tool} with name {operation.full_name!r} and arguments."
+        if operation.access != "read" and not offer.caller.policy.can_write:
+            usage = f"{operation.full_name} changes something. {READS_ONLY}"
         return {
             **_operation_fields(operation),
-            "usage": f"Call {tool} with name {operation.full_name!r} and arguments.",
+            "usage": usage,
             "parameters": [_parameter(argument) for argument in operation.arguments],
             "method": operation.method,
             "path": operation.path,
             "returns": operation.returns,
             "documentation": operation.documentation or integration.docs,
-        }
-
-    async def _describe_integration(self, offer: Offer, integration: Integration) -> dict[str, Any]:
-        slug = integration.slug
-        operations = await self._library.of_integration(slug, offer.own)
-        functions = [f"{operation.name}: {operation.summary}" for operation in operations]
-        return {
-            "integration": slug,
-            "name": slug,
-            "description": f"{integration.name}: {integration.description}",
-            "usage": _usage(integration),
-            "parameters": [],
-            "functions": functions[:_MAX_LISTED],
-            "base_url": integration.auth[0].base_url,
-            "documentation": integration.docs,
         }
 
     async def _accounts(self, caller: AgentCaller, slug: str) -> Mapping[str, Any]:
@@ -167,24 +174,44 @@ class Discovery:
         }
 
 
-def _usage(integration: Integration) -> str:
+def _describe_integration(
+    integration: Integration, operations: Sequence[Operation], *, can_write: bool
+) -> dict[str, Any]:
     slug = integration.slug
-    if integration.get_can_write is not None:
-        return (
-            f"Call a function with name '{slug}.…'. A GET of this API can change something, so call_read takes only "
-            f"functions. call_write takes any path below base_url with integration {slug!r}."
-        )
-    return (
+    functions = [f"{operation.name}: {operation.summary}" for operation in operations]
+    return {
+        "integration": slug,
+        "name": slug,
+        "description": f"{integration.name}: {integration.description}",
+        "usage": _usage(integration, can_write=can_write),
+        "parameters": [],
+        "functions": functions[:_MAX_LISTED],
+        "base_url": integration.auth[0].base_url,
+        "documentation": integration.docs,
+    }
+
+
+def _usage(integration: Integration, *, can_write: bool) -> str:
+    slug = integration.slug
+    usage = (
         f"Call a function with name '{slug}.…', or any path of the API with integration {slug!r} and a path "
-        "below base_url: call_read for a GET, call_write for other methods."
+        f"below base_url: call_read for a GET{', call_write for other methods' if can_write else ''}."
     )
+    if integration.get_can_write is not None:
+        usage = (
+            f"Call a function with name '{slug}.…'. A GET of this API can change something, so call_read takes only "
+            "functions."
+        )
+        usage += f" call_write takes any path below base_url with integration {slug!r}." if can_write else ""
+    return usage if can_write else f"{usage} {READS_ONLY}"
 
 
 def _match(offer: Offer, integration: Integration) -> dict[str, Any]:
+    tools = "call_read and call_write" if offer.caller.policy.can_write else "call_read"
     return {
         "integration": integration.slug,
         "name": integration.slug,
-        "description": f"{integration.name}: {integration.description} Call its API with call_read and call_write.",
+        "description": f"{integration.name}: {integration.description} Call its API with {tools}.",
         "source": "http",
         "connected": integration.slug in offer.connected,
     }

@@ -11,7 +11,7 @@ from one_runtime.agents.accounts import list_connected
 from one_runtime.agents.approvals import ApprovalRequired
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.calls import AccountRequired, AgentCall, AgentCalls
-from one_runtime.agents.discovery import Discovery
+from one_runtime.agents.discovery import READS_ONLY, Discovery
 from one_runtime.agents.end_user_action import PausedProgram, need_account, need_approval
 from one_runtime.agents.operations.library import OperationLibrary
 from one_runtime.agents.operations.request import arguments_to_request
@@ -158,10 +158,11 @@ class Tools:
 
     async def _search(self, call: ToolCall, arguments: SearchArguments) -> ToolAnswer:
         offer = await self._discovery.offer(call.caller)
-        matches = await self._discovery.search(offer, arguments.query, arguments.integration, arguments.limit)
-        if not matches:
-            return ToolAnswer({"matches": [], "hint": "Nothing matches. Try other words, or the name of a product."})
-        return ToolAnswer({"matches": matches})
+        findings = await self._discovery.search(offer, arguments.query, arguments.integration, arguments.limit)
+        hint = "" if findings.matches else "Nothing matches. Try other words, or the name of a product."
+        if findings.withholds_writes:
+            hint = f"Functions that change something match too, but they are left out. {READS_ONLY}"
+        return ToolAnswer({"matches": findings.matches} | ({"hint": hint} if hint else {}))
 
     async def _help(self, call: ToolCall, arguments: HelpArguments) -> ToolAnswer:
         offer = await self._discovery.offer(call.caller)
