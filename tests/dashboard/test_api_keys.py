@@ -28,13 +28,23 @@ async def test_new_key_works_and_is_shown_once_with_a_first_command(team: Team) 
     assert created.status_code == 200
     (secret,) = {key for key in re.findall(r"oru_\w+", created.text) if recognize(API_KEY, key)}
     command = unescape(created.text)
-    url = "http://127.0.0.1:8000/v1/integrations?end_user_id=user_123&logo=none&slug=hubspot"
+    url = "http://127.0.0.1:8000/v1/integrations?end_user_id=user_123&logo=none&slug=acme"
     assert f"curl '{url}' \\\n  -H 'Authorization: Bearer {secret}'" in command
     me = (await team.application.client(secret).get("/v1/me")).json()
     assert (me["name"], me["scopes"], me["organization"]["id"]) == ("Backend", ["read", "use"], team.organization_id)
     listed = await developer.get("api-keys")
     assert secret not in listed.text
     assert re.search(r"Backend oru_\w{8}_… Read, use .* by developer-\w+@example\.com Events", text_of(listed))
+
+
+async def test_first_command_asks_about_the_newest_connection(team: Team) -> None:
+    await team.api.connect("it's/ü & me")
+    created = await (await team.browser("developer")).post("api-keys", {"name": "Backend", "scopes": ["read"]})
+    assert "Ask if the end user it's/ü & me has connected Acme CRM." in text_of(created)
+    (url,) = set(re.findall(r"curl '(http://127\.0\.0\.1:8000/v1/[^']+)' ", unescape(created.text)))
+    (secret,) = {key for key in re.findall(r"oru_\w+", created.text) if recognize(API_KEY, key)}
+    [integration] = (await team.application.client(secret).http.get(url)).json()["integrations"]
+    assert (integration["slug"], integration["status"]) == ("acme", "connected")
 
 
 async def test_command_of_a_key_that_cannot_read_uses_a_route_that_each_key_may_use(team: Team) -> None:

@@ -20,6 +20,7 @@ from tests.webhooks.receiver import Receiver
 _FILTERS: Final[Sequence[Mapping[str, str]]] = (
     {"status": "delivered"}, {"type": "connection.created"}, {"status": "nonsense"},
 )  # fmt: skip
+FIRST_ID: Final = "00000000-0000-7000-8000-000000000000"
 _SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=]+")
 
 
@@ -59,7 +60,9 @@ async def test_developer_creates_tests_and_changes_an_endpoint(team: Team, recei
         assert shown.status_code == 200
         assert secret not in shown.text, page
     assert "Backend" in text_of(await browser.get("webhooks"))
-    assert "2 types" in text_of(await browser.get("webhooks"))
+    await create(browser, receiver, "end_user.deleted")
+    listed = text_of(await browser.get("webhooks"))
+    assert ("2 types" in listed, "end_user.deleted" in listed) == (True, True)
 
     answer = await browser.post(f"{path}/test", {"type": "connection.created"})
     assert "The receiver accepted the message." in text_of(answer)
@@ -165,7 +168,9 @@ async def test_failed_delivery_is_explained_and_delivered_again(team: Team, rece
 
     now_delivered: str = await eventually(delivered)
     assert "Deliver again" not in now_delivered, "support may not retry"
-    assert "No delivery on this page matches" in text_of(await support.get(path, status="failed"))
+    unmatched = text_of(await support.get(path, status="failed"))
+    assert ("No delivery matches" in unmatched, "older" in unmatched) == (True, False)
+    assert "There is no older delivery" in text_of(await support.get(path, before=FIRST_ID))
     for filters in _FILTERS:
         assert delivery[1] in (await support.get(path, **filters)).text
     for hidden in ("Endpoint settings", "Send a test", "Replay"):

@@ -1,11 +1,13 @@
 """Pages of the organization's API keys."""
 
 from typing import Final, NamedTuple
+from urllib.parse import quote, urlencode
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.suggestions import Suggestion, find_suggestions
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import actor_names, api_keys
@@ -59,13 +61,17 @@ async def create_key(visit: Visit) -> Response:
             key, token = await api_keys.create(tx, visit.actor, form.name, form.scopes, visit.now)
     except InvalidInput as error:
         return await _list(visit, form, FormErrors.of(error, ["name", "scopes"]))
+    end_user_id, integration = await _example(visit)
+    query = urlencode({"end_user_id": end_user_id, "logo": "none", "slug": integration.value}, quote_via=quote)
     return visit.render(
         "api_key_created.html",
         title="New API key",
         key=key,
         secret=token.secret,
         scope_texts=SCOPE_TEXTS,
-        path="/v1/integrations?end_user_id=user_123&logo=none&slug=hubspot" if "read" in key.scopes else "/v1/me",
+        end_user_id=end_user_id,
+        integration=integration.text,
+        path=f"/v1/integrations?{query}" if "read" in key.scopes else "/v1/me",
     )
 
 
@@ -75,6 +81,15 @@ async def revoke_key(visit: Visit) -> Response:
     async with visit.installation.database.write() as tx:
         await api_keys.revoke_own(tx, visit.actor, visit.parameter("api_key_id"), visit.now)
     return visit.redirect("api-keys", done="revoked")
+
+
+async def _example(visit: Visit) -> tuple[str, Suggestion]:
+    """Return an end user and an integration for the first request: those of the newest connection, if there is one."""
+    suggestions = await find_suggestions(visit)
+    acme = visit.installation.catalog.get("acme")  # the only usable integration of the demo
+    named = Suggestion("hubspot", "HubSpot") if acme is None else Suggestion(acme.slug, acme.name)
+    end_user_id = suggestions.end_users[0].value if suggestions.end_users else "user_123"
+    return end_user_id, suggestions.connected[0] if suggestions.connected else named
 
 
 async def _list(visit: Visit, form: KeyForm, errors: FormErrors | None = None) -> Response:

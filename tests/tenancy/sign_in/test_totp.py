@@ -87,6 +87,26 @@ async def test_set_up_shows_the_secret_and_stores_it_sealed_after_a_code(applica
         await verify(member, code)
 
 
+async def test_set_up_with_a_wrong_clock_names_the_difference(application: Application) -> None:
+    member = await new_member(application)
+    token = (await methods.begin_totp(application.installation, member.id)).secret
+    set_up = await methods.find_totp_set_up(application.installation, member.id, token, "One Runtime")
+    member.secret = base64.b32decode(set_up.key)
+    for periods, difference in (
+        (-14, "differ by 7 minutes"),
+        (120, "differ by 60 minutes"),
+        (2, r"differ by 1 minute\."),
+    ):
+        with pytest.raises(WrongCode, match=difference):
+            await methods.add_totp(application.installation, member.owner, token, member.code(periods))
+    with pytest.raises(WrongCode, match="check the clock of the device"):
+        await methods.add_totp(application.installation, member.owner, token, member.code(123))
+    await methods.add_totp(application.installation, member.owner, token, member.code())
+    with pytest.raises(WrongCode) as refused:  # nothing says that this code becomes valid in a minute
+        await verify(member, member.code(3))
+    assert "differ" not in refused.value.detail
+
+
 async def test_step_of_a_set_up_expires_and_belongs_to_its_member(application: Application) -> None:
     ada, grace = await new_member(application), await new_member(application, "grace@example.com")
     installation = application.installation

@@ -37,7 +37,12 @@ SET_UP_LIFETIME: Final = timedelta(minutes=15)
 _DRIFT: Final = 1
 """Number of earlier and later periods whose codes are accepted, because the clock of a phone can be wrong."""
 _SECRET_BYTES: Final = 20
-_WRONG: Final = "is wrong, or was used before. Enter the code that the app shows now"
+_EXPLAINED_DRIFT: Final = timedelta(hours=1)
+"""Difference of the clocks that the set-up of an app recognizes."""
+_WRONG: Final = (
+    "is wrong, or was used before. Enter the code that the app shows now. If a new code is refused too, check the "
+    "clock of the device with the app: the code depends on the time"
+)
 
 
 class WrongCode(InvalidInput):
@@ -116,7 +121,7 @@ async def confirm(tx: Transaction, vault: Vault, member_id: str, token: str, cod
     if step.member_id != member_id:
         raise steps.expired()
     secret = _derive(vault, token, step)
-    used = _matching_step(secret, code, now)
+    used = _first_step(secret, code, now)
     row = await tx.one(_LOCK, _TotpRow, member=member_id)
     version = 1 if row is None else row.version + 1
     plaintext = json.dumps({"secret": base64.b32encode(secret).decode()}).encode()
@@ -160,15 +165,40 @@ def code_of(secret: bytes, step: int, digits: int = DIGITS) -> str:
 
 def _matching_step(secret: bytes, code: str, now: datetime) -> int:
     """Return the period of the code. Raises: WrongCode."""
-    typed, present = "".join(code.split()), int(now.timestamp()) // PERIOD
-    matching = [
-        step
-        for step in range(present - _DRIFT, present + _DRIFT + 1)
-        if hmac.compare_digest(code_of(secret, step).encode(), typed.encode("utf-8", "surrogatepass"))
-    ]
+    matching = _matching_steps(secret, code, now, _DRIFT)
     if not matching:
         raise WrongCode.of("code", _WRONG)
     return max(matching)
+
+
+def _first_step(secret: bytes, code: str, now: datetime) -> int:
+    """Return the period of the first code of an app. If the code is of another time, the error says so.
+
+    Later errors do not say this: they would confirm a guess of a code that becomes valid in a few minutes.
+
+    Raises: WrongCode.
+    """
+    try:
+        return _matching_step(secret, code, now)
+    except WrongCode:
+        steps_of_hour = int(_EXPLAINED_DRIFT.total_seconds()) // PERIOD
+        others = _matching_steps(secret, code, now, steps_of_hour)
+        if not others:
+            raise
+        present = int(now.timestamp()) // PERIOD
+        minutes = max(1, round(min(abs(step - present) for step in others) * PERIOD / 60))
+        raise WrongCode.of(
+            "code",
+            f"is of another time: the clocks of this server and of the device with the app differ by {minutes} "
+            f"{'minute' if minutes == 1 else 'minutes'}. Let both set their time automatically, and enter a new code",
+        ) from None
+
+
+def _matching_steps(secret: bytes, code: str, now: datetime, drift: int) -> list[int]:
+    """Return the periods with this code, at most `drift` periods before or after the present one."""
+    typed, present = "".join(code.split()).encode("utf-8", "surrogatepass"), int(now.timestamp()) // PERIOD
+    around = range(present - drift, present + drift + 1)
+    return [step for step in around if hmac.compare_digest(code_of(secret, step).encode(), typed)]
 
 
 def _derive(vault: Vault, token: str, step: SignInStep) -> bytes:
