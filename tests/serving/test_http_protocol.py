@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from one_runtime.serving.http_protocol import MAX_HEAD, HttpProtocol
+from one_runtime.serving.http_protocol import MAX_HEAD, PIECE, HttpProtocol
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -34,12 +34,16 @@ class Crowded(HttpProtocol):
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Return the number of bytes of the request's body. `/slow` takes longer than the time for a head.
 
-    `/refused` reads no body, as if the key were wrong. `/headers` returns the number of headers after the body.
+    `/refused` reads no body, as if the key were wrong. `/late` neither, and answers a little later. `/headers` returns
+    the number of headers after the body.
     """
-    size, more = 0, scope["path"] != "/refused"
+    size, more = 0, scope["path"] not in {"/refused", "/late"}
     while more:
         message = await receive()
         size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+    if scope["path"] == "/late":
+        for _ in range(30):
+            await asyncio.sleep(0)
     if scope["path"] == "/slow":
         with suppress(TimeoutError):
             await asyncio.wait_for(receive(), 2 * Impatient.head_seconds)
@@ -360,3 +364,67 @@ async def test_malformed_chunk_gets_400_and_malformed_next_request_does_not_dist
         async with connected(port) as (reader, writer):
             writer.write(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"\x00\x00\r\n\r\n")
             assert await reader.read() == b""
+
+
+async def test_many_requests_sent_at_once_are_answered_in_order_and_wait_outside_the_parser() -> None:
+    parsed, most_waiting, count = 0, 0, 5_000
+
+    class Counting(HttpProtocol):
+        def on_message_complete(self) -> None:
+            nonlocal parsed
+            parsed += 1
+            super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            nonlocal parsed, most_waiting
+            most_waiting, parsed = max(most_waiting, parsed), parsed - 1
+            super().on_response_complete()
+
+    requests = [
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (number % 7, b"x" * (number % 7))
+        for number in range(count)
+    ]
+    async with served(Counting) as port, connected(port) as (reader, writer):
+        writer.write(b"".join(requests))
+        bodies = [(await response(reader))[1] for _ in range(count)]
+    assert bodies == [b"%d" % (number % 7) for number in range(count)]
+    assert most_waiting <= 2 * PIECE // len(requests[0])
+
+
+async def test_tiny_chunks_let_other_connections_take_turns() -> None:
+    chunks, most, count = 0, 0, 30_000
+
+    class Hurried(HttpProtocol):
+        parse_seconds = 0.0
+
+        def on_chunk_header(self) -> None:
+            nonlocal chunks, most
+            chunks += 1
+            most = max(most, chunks)
+            super().on_chunk_header()
+
+    async def begin_turns() -> None:
+        nonlocal chunks
+        while True:
+            chunks = 0
+            await asyncio.sleep(0)
+
+    async with served(Hurried) as port, connected(port) as (reader, writer):
+        turns = asyncio.create_task(begin_turns())
+        writer.write(CHUNKED % b"/" + b"1\r\nx\r\n" * count + b"0\r\n\r\n")
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"%d" % count)
+        turns.cancel()
+    assert most <= 2 * PIECE // len(b"1\r\nx\r\n")
+
+
+@pytest.mark.parametrize("path", [b"/refused", b"/late"])
+async def test_large_rest_of_a_request_after_its_response_is_read_and_the_next_request_served(path: bytes) -> None:
+    class Hurried(HttpProtocol):
+        parse_seconds = 0.0
+
+    chunk = b"20000\r\n%b\r\n" % (b"x" * 0x20000)
+    async with served(Hurried) as port, connected(port) as (reader, writer):
+        writer.write(CHUNKED % path + 20 * chunk)
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+        writer.write(b"0\r\n\r\n" + REQUEST)
+        assert await asyncio.wait_for(response(reader), HttpProtocol.head_seconds / 2) == (b"HTTP/1.1 200 OK", b"0")

@@ -2,7 +2,9 @@
 
 A request's head consists of the request line and the headers. One Runtime authenticates a request only after the head,
 so any caller can send a head. After the last chunk of a chunked body, any caller can send trailers (RFC 9112 section
-7.1.2), and after a response with an error, the rest of the request. uvicorn limits neither size nor time of these.
+7.1.2), and after a response with an error, the rest of the request. uvicorn limits neither size nor time of these. It
+also parses everything that arrives at once: tiny chunks, or requests that the caller sends before the response to an
+earlier request (pipelining). So `HttpProtocol` parses small pieces, and holds the others.
 
 If the machine of a caller crashes, the caller does not close the TCP connection. Without keepalive, the server would
 wait for data of this caller forever.
@@ -10,12 +12,17 @@ wait for data of this caller forever.
 
 import asyncio
 import socket
+import time
 from typing import Any, ClassVar, Final
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD: Final = 64 * 1024
 """Maximum size of a head in bytes."""
+
+PIECE: Final = 4 * 1024
+"""Number of bytes that the parser gets at once. A piece contains at most 227 requests."""
 
 IDLE: Final = 60
 """Seconds without data after which the system sends the first keepalive probe."""
@@ -36,6 +43,17 @@ _UNKNOWN_CODING: Final = (
 )
 
 
+class _Flow(FlowControl):
+    """Reads nothing from the network while the protocol holds data."""
+
+    is_holding = False
+
+    def resume_reading(self) -> None:
+        """Continue to read, unless the protocol holds data."""
+        if not self.is_holding:
+            super().resume_reading()
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection of a client."""
 
@@ -47,6 +65,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     max_waiting: ClassVar = 1_000
     """Maximum number of connections with a timer. If there are more, close the connection that waits longest."""
+
+    parse_seconds: ClassVar = 0.005
+    """Seconds after which other connections have their turn, before the parser gets the next piece."""
 
     _waiting: ClassVar[dict["HttpProtocol", asyncio.TimerHandle]] = {}
 
@@ -65,27 +86,65 @@ class HttpProtocol(HttpToolsProtocol):
         # attribute and `self.cycle` are the same, the server has received the last request completely.
         self._complete: RequestResponseCycle | None = None
         self._refusal: tuple[int, str, str] | None = None
+        self._held = bytearray()
+        self._next_parse: asyncio.Handle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Turn on TCP keepalive, and start the timer for the first head."""
         super().connection_made(transport)
+        self.flow = self._flow = _Flow(transport)
         _keep_alive(transport.get_extra_info("socket"))
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer."""
+        """Stop the timer, and drop what the protocol holds."""
         self._stop_waiting()
+        self._held.clear()
+        if self._next_parse is not None:
+            self._next_parse.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data. Refuse a head that is too large, and trailers that are too large."""
+        """Parse the data, or hold it while earlier data waits."""
+        self._held += data
+        if self._next_parse is None:
+            self._parse_held()
+
+    def _parse_held(self) -> None:
+        """Parse the next pieces. What follows a pipelined request waits until this request is running."""
+        self._next_parse, until = None, time.monotonic() + self.parse_seconds
+        while self._held and not self.pipeline and not self.transport.is_closing():
+            piece = bytes(self._held[:PIECE])
+            del self._held[:PIECE]
+            self._parse(piece)
+            if time.monotonic() >= until:
+                self._continue_soon()
+                break
+        if self.transport.is_closing():
+            self._held.clear()
+        self._flow.is_holding = bool(self._held)
+        if self._held:
+            self._flow.pause_reading()
+        elif not self.pipeline and not self._has_much_to_read():
+            self._flow.resume_reading()
+
+    def _has_much_to_read(self) -> bool:
+        """Return True if the application has to read a part of the body before the next part arrives."""
+        return self._is_responding() and len(self.cycle.body) > HIGH_WATER_LIMIT
+
+    def _continue_soon(self) -> None:
+        if self._held and not self.pipeline and self._next_parse is None:
+            self._next_parse = self.loop.call_soon(self._parse_held)
+
+    def _parse(self, data: bytes) -> None:
+        """Refuse a head that is too large, and trailers that are too large."""
         counted, room = self._counted, MAX_HEAD - self._head_size
         if counted is not None and len(data) > room:
-            self.data_received(data[:room])
+            self._parse(data[:room])
             if self._head_size >= MAX_HEAD:
                 self._refuse(*_TOO_LARGE)
             if not self.transport.is_closing():
-                self.data_received(data[room:])
+                self._parse(data[room:])
             return
         super().data_received(data)
         if counted is not None and self._counted is counted:
@@ -134,8 +193,11 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Continue with the next request. The rest of this request, if any, has as much time as a head."""
         super().on_response_complete()
-        if self._is_answered_early() and self not in self._waiting and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._is_answered_early() and self not in self._waiting:
             self._wait()
+        self._continue_soon()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse a request that the parser cannot parse, or that `on_headers_complete` refuses."""
