@@ -214,6 +214,26 @@ async def test_refresh_is_offered_only_for_tokens_and_reports_the_result(desk: D
     assert "The provider refused the refresh token." in text_of(refused)
 
 
+async def test_refused_check_of_an_active_connection_says_that_one_runtime_tries_again(desk: Desk) -> None:
+    """The provider refuses access token and refresh token, but names no reason for the refresh token."""
+    acme, with_tokens = desk.team.application.acme.acme, await desk.connect_with_tokens()
+    await desk.browser.submit(f"connections/{with_tokens}/refresh")
+    acme.faults.omit_error_codes = True
+    acme.grants.revoke_account(GLOBEX)
+    checked = text_of(await desk.browser.submit(f"connections/{with_tokens}/check"))
+    assert "The check failed: the provider refused the credential." in checked
+    assert "One Runtime tries again by itself" in checked
+    assert "The end user has to connect again" not in checked
+    assert (await desk.team.api.get(f"/v1/connections/{with_tokens}")).json()["status"] == "active"
+    desk.team.application.clock.advance(hours=2)
+    assert "Next renewal due now" in text_of(await desk.browser.get(f"connections/{with_tokens}"))
+    assert (await desk.team.api.post(f"/v1/connections/{with_tokens}/refresh")).status_code == 502
+    waiting = text_of(await desk.browser.get(f"connections/{with_tokens}"))
+    retry = re.search(r"One Runtime tries again (in [^.]+)\.", waiting)
+    assert retry is not None
+    assert f"Next renewal {retry[1]}" in waiting
+
+
 async def test_reconnect_link_works_once_for_this_connection(desk: Desk) -> None:
     answer = await desk.browser.post(f"connections/{desk.broken}/link")
     assert answer.status_code == 200

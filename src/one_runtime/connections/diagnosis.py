@@ -29,6 +29,13 @@ class RefreshState(NamedTuple):
     client_id: str | None
     client_owner: str | None
 
+    @property
+    def next_refresh_at(self) -> datetime | None:
+        """Return the time of the next refresh by the worker, or None if the worker does not refresh the tokens."""
+        if self.refresh_due_at is None or self.retry_at is None:
+            return self.refresh_due_at
+        return max(self.refresh_due_at, self.retry_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -129,6 +136,4 @@ def _cause(
 
 
 def _next_retry_at(connection: Connection, refresh: RefreshState) -> datetime | None:
-    if refresh.refresh_due_at is None or not (refresh.failures or connection.status == "needs_reauth"):
-        return None
-    return max(refresh.refresh_due_at, refresh.retry_at) if refresh.retry_at else refresh.refresh_due_at
+    return refresh.next_refresh_at if refresh.failures or connection.status == "needs_reauth" else None

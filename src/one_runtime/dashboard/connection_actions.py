@@ -37,7 +37,8 @@ async def check_connection(visit: Visit) -> Response:
         return await render_connection(
             visit, status=error.status, problem=f"The check has no result. {problem_of(error)}"
         )
-    return visit.redirect("connections", connection_id, done=result.outcome)
+    is_retried = result.outcome == "refused" and result.connection.status == "active"
+    return visit.redirect("connections", connection_id, done="possibly_refused" if is_retried else result.outcome)
 
 
 @pages.post(f"{_CONNECTION}/refresh", access="connect")

@@ -40,12 +40,16 @@ pages = Pages(
     {
         "accepted": "The check succeeded: the provider accepted the credential.",
         "refused": "The check failed: the provider refused the credential. The end user has to connect again.",
+        "possibly_refused": (
+            "The check failed: the provider refused the credential. It also refused to renew the credential, but "
+            "without a clear reason, so One Runtime tries again by itself first."
+        ),
         "permission_missing": "The provider accepted the credential, but the credential lacks a permission.",
         "not_supported": "This integration has no check, so One Runtime cannot check the credential.",
         "refreshed": "The tokens are new.",
         "renamed": "The connection has a new name.",
     },
-    failures=("refused", "permission_missing"),
+    failures=("refused", "possibly_refused", "permission_missing"),
 )
 
 
