@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -257,6 +257,43 @@ async def test_all_errors_of_a_definition_are_reported_at_once(client: Client) -
     ):
         assert len([message for message in messages if part in message]) == 1, (part, messages)
     assert len(messages) == 19
+
+
+async def refusals(client: Client, changes: Mapping[str, str]) -> list[str]:
+    """Change the valid definition, and return the messages of its refusal."""
+    text = ENTRY
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    refused = await send(client, "POST", PATH, text)
+    assert refused.status_code == 422, refused.text
+    return [error["message"] for error in refused.json()["errors"]]
+
+
+REGION: Final = """params:
+      - name: region
+        label: Region
+        help: Your region.
+        options: [{value: eu, label: EU}, {value: eu, label: Europe}]
+        default: us
+    colour: red
+    base_url:"""
+
+
+async def test_all_rules_of_a_part_are_reported_beside_an_invalid_field(client: Client) -> None:
+    messages = await refusals(client, {"base_url:": REGION})
+    for part in ("colour is not a key", "region: each option must be listed once", "region: the default must be one"):
+        assert [message for message in messages if part in message], (part, messages)
+
+
+async def test_all_errors_that_only_the_last_check_finds_are_reported(client: Client) -> None:
+    messages = await refusals(client, {"API keys.": "API keys", "com/v1": "com/v1/"})
+    assert len(messages) == 2, messages
+
+
+async def test_at_most_20_errors_are_reported(client: Client) -> None:
+    unknown = "".join(f"unknown_{number}: 1\n" for number in range(30))
+    assert len(await refusals(client, {"category:": f"{unknown}category:"})) == 20
 
 
 @pytest.mark.parametrize(

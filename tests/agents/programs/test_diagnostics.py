@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from one_runtime.agents.programs import diagnostics
 from one_runtime.agents.programs.outcome import Failed
 from one_runtime.agents.programs.sandbox import Sandbox
 from tests.agents.programs.acme_host import IMPORTS, PATIENT, AcmeHost
@@ -231,3 +232,27 @@ async def test_suggestions_for_many_names_do_not_use_the_time_of_the_server(sand
     assert isinstance(outcome, Failed)
     assert outcome.message.endswith(" more")
     assert used < 0.1
+
+
+def hint(wrong: str, *names: str) -> str:
+    """Describe an undefined name of a program with other names, in this process. Return the message."""
+    output = f"main.py:1:1: error[unresolved-reference] Name `{wrong}` used when not defined"
+    return diagnostics.describe_types(output, "\n".join([wrong, *names]), {}, ())[1]
+
+
+def test_long_names_have_no_suggestion() -> None:
+    """The time of a comparison grows with the product of the lengths (security M5 a)."""
+    assert "Did you mean" in hint("a" * 59 + "b", "a" * 59 + "c")
+    assert "Did you mean" not in hint("a" * 60 + "b", "a" * 60 + "c")
+
+
+def test_only_1000_similar_names_are_compared() -> None:
+    names = [f"contact_{number:04}" for number in range(1_001)]
+    assert "Did you mean `contact_0900`?" in hint("contact_0900x", *names)
+    assert "Did you mean `contact_1000`?" not in hint("contact_1000x", *names)
+
+
+def test_names_with_very_different_lengths_do_not_count() -> None:
+    assert "Did you mean `customer_address`?" in hint(
+        "customer_adress", "customer_address", *(f"a{n}" for n in range(2_000))
+    )
