@@ -29,6 +29,34 @@ async def test_card_shows_connect_and_disconnect_without_a_reload(page: Page, de
         await expect(event.locator(".sentence")).to_contain_text("page-connects, acme: ")
 
 
+async def test_message_of_the_page_covers_no_card(page: Page, demo: Demo) -> None:
+    """The message lies in the bar at the top or at the bottom, also for the longest names."""
+    await open_settings_page(page, demo, "page-covers")
+    toast = page.locator("#toast")
+    for width, bar in ((1280, ".top"), (1100, ".top"), (768, "#panel"), (360, "#panel")):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await toast.evaluate(
+            """(toast) => {
+              toast.style.transition = "none";
+              toast.textContent = "Google Analytics Admin is connected.";
+              toast.classList.add("shown");
+            }"""
+        )
+        inner, outer = await toast.bounding_box(), await page.locator(bar).bounding_box()
+        assert inner is not None
+        assert outer is not None
+        assert outer["y"] <= inner["y"], width
+        assert inner["y"] + inner["height"] <= outer["y"] + outer["height"], width
+        assert inner["x"] >= 0, width
+        assert inner["x"] + inner["width"] <= width, width
+        if bar == ".top":
+            brand, who = [await page.locator(each).bounding_box() for each in (".brand", ".who")]
+            assert brand is not None
+            assert who is not None
+            assert brand["x"] + brand["width"] <= inner["x"], width
+            assert inner["x"] + inner["width"] <= who["x"], width
+
+
 async def test_each_end_user_has_own_connections(page: Page, demo: Demo) -> None:
     await open_settings_page(page, demo, "page-first")
     await connect(page, demo.acme_keys["acc_initech"])
