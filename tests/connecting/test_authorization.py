@@ -540,3 +540,22 @@ async def test_an_outcome_is_for_the_session_of_the_attempt_and_kept_for_an_hour
     assert (await purge(), await purge()) == (2, 0)
     async with runtime.application.installation.database.read() as tx:
         assert await tx.all(consents.select()) == []
+
+
+@pytest.mark.parametrize(
+    "fields, missing",
+    [
+        ({"refresh_token": "canary-refresh", "expires_at": "2099-01-01T00:00:00Z"}, []),
+        ({"expires_at": "2099-01-01T00:00:00Z"}, ["offline_access"]),
+        ({}, []),
+    ],
+    ids=["refresh token", "no refresh token", "token that never expires"],
+)
+async def test_offline_access_without_a_refresh_token_is_missing(
+    runtime: AcmeAuthorizing, fields: dict[str, str], missing: list[str]
+) -> None:
+    credentials = {"access_token": "canary-access", "scope": "account:read offline_access", **fields}
+    body = {"end_user_id": "user_1", "integration_slug": "acme", "auth_type": "oauth2", "credentials": credentials}
+    answer = await runtime.client.post("/v1/connections", {**body, "check": False})
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["missing_scopes"] == missing

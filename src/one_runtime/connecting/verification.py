@@ -190,7 +190,7 @@ async def verify_credentials(
         params=values.params,
         secrets=secrets,
         scopes=tokens.scopes or scopes,
-        missing_scopes=missing_scopes(scopes, tokens.scopes),
+        missing_scopes=missing_scopes(scopes, tokens.scopes, lacks_refresh_token=tokens.lacks_refresh_token),
         expires_at=tokens.expires_at,
         token_metadata=TokenMetadata(None, due_at),
     )
@@ -278,7 +278,11 @@ async def verify_tokens(
         params=params,
         secrets=secrets,
         scopes=granted.tokens.scopes or granted.requested_scopes,
-        missing_scopes=missing_scopes(granted.requested_scopes, granted.tokens.scopes),
+        missing_scopes=missing_scopes(
+            granted.requested_scopes,
+            granted.tokens.scopes,
+            lacks_refresh_token=granted.tokens.lacks_refresh_token,
+        ),
         expires_at=granted.tokens.expires_at,
         token_metadata=TokenMetadata(client.id if client is not None else None, due_at),
     )

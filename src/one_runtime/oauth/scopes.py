@@ -38,17 +38,23 @@ def scope_param(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[s
 
 
 # OpenID Connect scopes. Microsoft and Google grant these scopes, but omit or rename some of them in the response.
-_UNLISTED: Final = frozenset({"openid", "profile", "email", "offline_access"})
+_OFFLINE_ACCESS: Final = "offline_access"
+_UNLISTED: Final = frozenset({"openid", "profile", "email", _OFFLINE_ACCESS})
 
 
-def missing_scopes(requested: Iterable[str], granted: tuple[str, ...] | None) -> tuple[str, ...]:
+def missing_scopes(
+    requested: Iterable[str], granted: tuple[str, ...] | None, *, lacks_refresh_token: bool = False
+) -> tuple[str, ...]:
     """Return the requested scopes that the provider did not grant.
 
     `granted`: None if the response names no scopes. The provider then granted all requested scopes (RFC 6749, 5.1).
+    `lacks_refresh_token`: True if the access token expires and no refresh token came with it. This is how a provider
+    refuses `offline_access` (OpenID Connect Core 1.0, 11), whatever its response lists.
     """
-    if granted is None:
-        return ()
-    return tuple(scope for scope in requested if scope not in granted and scope not in _UNLISTED)
+    requested = tuple(requested)
+    missing = set() if granted is None else {*requested} - {*granted} - _UNLISTED
+    missing |= {_OFFLINE_ACCESS} if lacks_refresh_token else set()
+    return tuple(scope for scope in requested if scope in missing)
 
 
 def parse_granted_scopes(value: object) -> tuple[str, ...] | None:

@@ -48,6 +48,11 @@ class TokenSet:
     refresh_expires_at: dt.datetime | None = None
     document: Mapping[str, object] = field(default_factory=dict, repr=False)
 
+    @property
+    def lacks_refresh_token(self) -> bool:
+        """Return True if the access token expires, and there is no refresh token."""
+        return self.refresh_token is None and self.expires_at is not None
+
 
 def read_token_response(
     auth: OAuth2Auth | ClientCredentialsAuth,

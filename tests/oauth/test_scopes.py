@@ -1,0 +1,28 @@
+"""The scopes that a provider did not grant."""
+
+import pytest
+
+from one_runtime.oauth.scopes import missing_scopes
+
+ASKED = ("openid", "offline_access", "files.read", "mail.read")
+
+
+@pytest.mark.parametrize(
+    "granted, lacks_refresh_token, missing",
+    [
+        (None, False, ()),
+        (("files.read", "mail.read"), False, ()),
+        (("files.read",), False, ("mail.read",)),
+        (None, True, ("offline_access",)),
+        (("files.read",), True, ("offline_access", "mail.read")),
+        (("offline_access", "files.read", "mail.read"), True, ("offline_access",)),
+    ],
+)
+def test_refused_scopes_are_missing(
+    granted: tuple[str, ...] | None, *, lacks_refresh_token: bool, missing: tuple[str, ...]
+) -> None:
+    assert missing_scopes(ASKED, granted, lacks_refresh_token=lacks_refresh_token) == missing
+
+
+def test_refresh_token_is_missing_only_if_it_was_asked_for() -> None:
+    assert missing_scopes(("files.read",), None, lacks_refresh_token=True) == ()
