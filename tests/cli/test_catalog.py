@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Final
 
 import pytest
 import typer
@@ -165,7 +166,7 @@ def test_untestable_input_is_refused_with_one_sentence(bare: Run, words: tuple[s
     assert result.code == 1
 
 
-def test_new_writes_an_entry_with_one_open_question(
+def test_new_writes_an_entry_with_two_open_questions(
     bare: Run, tmp_path: Path, answers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -176,10 +177,9 @@ def test_new_writes_an_entry_with_one_open_question(
     entry: Integration = load_yaml(tmp_path / "example-desk.yaml")
     assert entry.auth_types == ("api_key", "basic", "none", "oauth2", "client_credentials")
     result = bare("catalog", "check", "example-desk.yaml")
-    assert (
-        result.out.splitlines()[0]
-        == "example-desk.yaml:68: auth[3].pkce must not be unknown; see the provider's documentation."
-    )
+    warning, error = result.out.splitlines()[:2]
+    assert warning.startswith("example-desk.yaml: warning: oauth2: authorization.issuer is missing.")
+    assert error == "example-desk.yaml:68: auth[3].pkce must not be unknown; see the provider's documentation."
     assert "1 integration, 1 with errors." in result.out
     answers.append("example-desk")
     assert "already exists" in bare("catalog", "new").sentence
@@ -298,3 +298,40 @@ def test_export_writes_one_document_without_logos(bare: Run, tmp_path: Path) -> 
     assert report == {"output": str(file), "integrations": len(document["integrations"])}
     for entry in document["integrations"]:
         Integration.model_validate({name: value for name, value in entry.items() if name != "id"})
+
+
+OAUTH2: Final = """
+  - type: oauth2
+    client:
+      where: In Acme, open Developers.
+    authorization:
+      url: https://login.acme.com/tenant/authorize
+    pkce: required
+    token:
+      url: https://login.acme.com/token
+    base_url: https://api.acme.com
+    check:
+      path: /me
+      expect:
+        json:
+          - path: id
+            exists: true
+      refused:
+        status: [401]
+    verified:
+      how: unverified
+"""
+
+
+def test_check_asks_for_the_issuer_of_a_file(bare: Run, tmp_path: Path) -> None:
+    path = tmp_path / "x-billing.yaml"
+    path.write_text(f"{ENTRY.rstrip()}{OAUTH2}", "utf-8")
+    checked = bare("catalog", "check", str(path))
+    assert (checked.code, "1 integration, 0 with errors." in checked.out) == (0, True), checked.out + checked.err
+    assert f"{path}: warning: oauth2: authorization.issuer is missing." in checked.out
+    for name in ("oauth-authorization-server", "openid-configuration"):
+        assert f"https://login.acme.com/.well-known/{name}" in checked.out
+    issuer = "/authorize\n      issuer: https://login.acme.com/tenant\n"
+    path.write_text(path.read_text("utf-8").replace("/authorize\n", issuer), "utf-8")
+    assert "warning" not in bare("catalog", "check", str(path)).out
+    assert "authorization.issuer" not in bare("catalog", "check", "asana").out, "we have looked for its issuer already"

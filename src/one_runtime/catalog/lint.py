@@ -53,6 +53,22 @@ def placed_complaints(entry: Integration) -> Iterator[tuple[Place, str]]:
         yield from ((("auth", index), complaint) for complaint in check_auth(auth))
 
 
+def missing_issuers(entry: Integration) -> Iterator[str]:
+    """Yield a message for each authorization endpoint without an issuer, with the addresses of its metadata.
+
+    Without the issuer, only the redirect URIs protect end users from a mix-up attack (RFC 9700, 4.4).
+    """
+    for auth in entry.auth:
+        if isinstance(auth, OAuth2Auth) and auth.authorization.issuer is None:
+            scheme, _, rest = auth.authorization.url.partition("://")
+            well_known = f"{scheme}://{rest.partition('/')[0]}/.well-known"
+            yield (
+                f"{auth.type}: authorization.issuer is missing. If {well_known}/oauth-authorization-server or "
+                f"{well_known}/openid-configuration names this authorization_endpoint, add its issuer, so that a "
+                "mix-up attack is refused"
+            )
+
+
 def check_aliases(name: str, slug: str, aliases: Sequence[str]) -> Iterator[tuple[Place, str]]:
     """Yield the place and the message of an error in the search words of an entry."""
     words = [name.casefold(), slug, *aliases]

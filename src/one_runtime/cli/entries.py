@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from one_runtime.catalog.custom import load_file
 from one_runtime.catalog.entry_files import located, read_file
-from one_runtime.catalog.lint import complaints, placed_complaints
+from one_runtime.catalog.lint import complaints, missing_issuers, placed_complaints
 from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog
 from one_runtime.catalog.model import CustomIntegration, Integration
 from one_runtime.catalog.source import Complaint
@@ -65,7 +65,8 @@ def check_entries(names: Sequence[str]) -> CheckedEntries:
             errors = error.detail.splitlines()
         else:
             result.entries.append(entry)
-            result.warnings.extend(EntryMessage(name, message) for message in refused_targets(entry, allow))
+            messages = [*refused_targets(entry, allow), *(missing_issuers(entry) if _is_file(name) else ())]
+            result.warnings.extend(EntryMessage(name, message) for message in messages)
         result.errors.extend(EntryMessage(name, message) for message in errors)
     return result
 
