@@ -209,7 +209,7 @@ async def test_a_connection_keeps_a_limited_number_of_tokens_and_drops_the_oldes
     app: RotatingApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A revocation of the oldest tokens could end the grant that the connection uses."""
-    first, *others = new_tokens(app, "account", account_of(app), 4)
+    first, *others = new_tokens(app, "token", account_of(app), 4)
     monkeypatch.setattr(pending_revocations, "MOST_KEPT", 2)
     seeded = await authorize(app, first)
     for tokens in others:
@@ -218,3 +218,26 @@ async def test_a_connection_keeps_a_limited_number_of_tokens_and_drops_the_oldes
     assert await worker_revokes(app) == 0
     assert works(app, first, *others) == [True] * 4
     assert await disconnect(app, seeded) == sorted(BOTH * 3)
+    assert works(app, first, *others) == [True, False, False, False]
+
+
+async def test_the_worker_revokes_what_a_disconnection_has_no_time_for(
+    app: RotatingApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorizations = new_tokens(app, "token", account_of(app), 4)
+    monkeypatch.setattr(pending_revocations, "MOST_AT_ONCE", 1)
+    for tokens in authorizations:
+        seeded = await authorize(app, tokens)
+    assert await disconnect(app, seeded) == sorted(BOTH * 2)
+    assert works(app, *authorizations) == [True, True, False, False]
+    assert await app.revoke_due() == 2
+    assert works(app, *authorizations) == [False] * 4
+    assert await stored_revocations(app) == 0
+
+
+async def test_an_expired_access_token_beside_the_same_refresh_token_is_not_kept(app: RotatingApplication) -> None:
+    first, second = new_tokens(app, "token", account_of(app), 2)
+    await authorize(app, first)
+    app.application.clock.advance(hours=2)
+    await authorize(app, {**second, "refresh_token": first["refresh_token"]})
+    assert await stored_revocations(app) == 0
