@@ -376,7 +376,7 @@ async def test_deleted_connection_is_removed_with_its_credential(application: Ap
     connection = await client.connect()
     answer = await client.send("DELETE", f"{PATH}/{connection['id']}")
     nothing = {"connection_id": connection["id"], "token": None, "outcome": "not_supported", "reason": None}
-    assert answer.json() == {"id": connection["id"], "revocations": [nothing]}
+    assert answer.json() == {**connection, "revocations": [nothing]}
     for method in ("GET", "DELETE"):
         assert (await client.send(method, f"{PATH}/{connection['id']}")).status_code == 404
     assert (await check(client, connection["id"])).status_code == 404

@@ -41,7 +41,7 @@ async def disconnect_all(client: Client, connection: dict[str, Any], way: str) -
         assert (answer["status"], answer["deleted_count"]) == ("disconnected", 1)
     elif way == "delete":
         answer = (await client.send("DELETE", f"/v1/connections/{connection['id']}")).json()
-        assert answer == {"id": connection["id"], "revocations": [not_supported(connection["id"])]}
+        assert (answer["id"], answer["revocations"]) == (connection["id"], [not_supported(connection["id"])])
     elif way == "forget":
         assert (await client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
     else:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from contextlib import suppress
 from types import FrameType
 from typing import Final
@@ -25,9 +26,11 @@ def has_lost_terminal() -> bool:
 def ignore_hangup() -> None:
     """Ignore SIGHUP from now on, in a command that has nothing to reload. If its terminal is closed, stop it.
 
-    The default action would end the process at once, for example a server in a migration.
+    The default action would end the process at once, for example a server in a migration. A program that runs a command
+    in a thread keeps its own action, because only the main thread can change it.
     """
-    signal.signal(signal.SIGHUP, _stop_without_terminal)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, _stop_without_terminal)
 
 
 def _stop_without_terminal(_number: int, _frame: FrameType | None) -> None:
