@@ -83,6 +83,10 @@ def test_each_obstacle_of_postgresql_has_its_own_sentence(address: str, bare: Ru
             "PostgreSQL at 127.0.0.1:1 cannot be reached: nothing listens at this address and port. Start PostgreSQL, "
             "or correct the host and the port in ONE_RUNTIME_DATABASE_URL."
         ),
+        f"postgresql://postgres:{SECRET}@127.0.0.1:1,{address}/postgres?target_session_attrs=standby": (
+            f"None of the servers of PostgreSQL at 127.0.0.1:1,{address} has the role that target_session_attrs "
+            "requires. Wait for the end of a failover, or correct the hosts in ONE_RUNTIME_DATABASE_URL."
+        ),
         f"postgresql://postgres:{SECRET}@nowhere.invalid/x": "its name cannot be resolved. Correct the host",
         f"postgresql://postgres:{SECRET}@[::1/x": "is not a valid PostgreSQL URL. Write postgresql://user:password@",
         f"postgresql://postgres:{SECRET}/x@{address}/postgres": "is not a valid PostgreSQL URL",

@@ -81,6 +81,11 @@ _CAUSES: Final = (
         "{server} has no connection left",
         "Raise max_connections in PostgreSQL, or lower ONE_RUNTIME_DATABASE_POOL_SIZE or ONE_RUNTIME_WORKERS.",
     ),
+    (
+        r"session is (?:not )?read-only|in hot standby mode",
+        "none of the servers of {server} has the role that target_session_attrs requires",
+        f"Wait for the end of a failover, or correct the hosts in {_VARIABLE}.",
+    ),
     (r"starting up|shutting down|recovery mode", "{server} is starting or stopping", "Try again in a few seconds."),
     (
         r"timeout|timed out",

@@ -11,6 +11,7 @@ import time
 from typing import Any, Final
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from one_runtime.db.obstacles import postgres_obstacle
 from one_runtime.errors import ConfigurationError
@@ -25,9 +26,12 @@ _POOLED: Final[dict[str, Any]] = {
     # TCP keepalives detect a server that has disappeared.
     "tcp_user_timeout": 15_000,
     "keepalives_idle": 30,
-    "connect_timeout": 10,
 }
-_DIRECT: Final = {**_POOLED, "options": f"{_POOLED['options']} -c statement_timeout=30000"}
+_STATEMENT_TIMEOUT: Final = {"options": f"{_POOLED['options']} -c statement_timeout=30000"}
+_CONNECT_TIMEOUT: Final = 10
+_CONNECT_TIMEOUT_OF_SEVERAL: Final = 3
+"""Seconds for each host of a URL with several hosts. A machine that has disappeared answers nothing, so the attempt to
+reach the next host begins only after this time, and an operation waits at most 10 seconds for a connection."""
 _PID: Final = "SELECT pg_backend_pid()"
 _TIMEOUT: Final = "SELECT current_user, current_setting('statement_timeout')"
 
@@ -49,17 +53,27 @@ async def connection_options(url: str, *, patience: float = PATIENCE) -> dict[st
         await asyncio.sleep(_PAUSE)
 
 
+def _pooled_options(url: str) -> dict[str, Any]:
+    """Return the options for connections through a pooler. Raises: psycopg.ProgrammingError if the URL is invalid."""
+    parameters = conninfo_to_dict(url)
+    several = "," in str(parameters.get("hostaddr") or parameters.get("host") or "")
+    default = _CONNECT_TIMEOUT_OF_SEVERAL if several else _CONNECT_TIMEOUT
+    return {**_POOLED, "connect_timeout": int(parameters.get("connect_timeout") or default)}
+
+
 async def _options(url: str) -> dict[str, Any]:
+    pooled = _pooled_options(url)
+    direct = pooled | _STATEMENT_TIMEOUT
     try:
-        async with await psycopg.AsyncConnection.connect(url, **_DIRECT) as connection:
+        async with await psycopg.AsyncConnection.connect(url, **direct) as connection:
             (pid,) = await _row(connection, _PID)
             if pid == connection.info.backend_pid:
-                return _DIRECT
+                return direct
     except psycopg.OperationalError as error:
         # By default, PgBouncer refuses a connection with parameters that it does not know.
         if "unsupported startup parameter" not in str(error):
             raise
-    async with await psycopg.AsyncConnection.connect(url, **_POOLED) as connection:
+    async with await psycopg.AsyncConnection.connect(url, **pooled) as connection:
         user, timeout = await _row(connection, _TIMEOUT)
     if timeout == "0":
         raise ConfigurationError(
@@ -67,8 +81,8 @@ async def _options(url: str) -> dict[str, Any]:
             f"statements. Run in PostgreSQL: ALTER ROLE {user} SET statement_timeout = '30s'. Then restart the pooler."
         )
     if not await asyncio.to_thread(keeps_prepared_statements, url):
-        return {**_POOLED, "prepare_threshold": None}
-    return _POOLED
+        return {**pooled, "prepare_threshold": None}
+    return pooled
 
 
 async def _row(connection: psycopg.AsyncConnection[Any], query: str) -> Any:
@@ -80,7 +94,7 @@ def is_pooled(url: str) -> bool:
 
     A pooler tells the client a process id of its own. `pg_backend_pid()` returns the id of PostgreSQL's process.
     """
-    with psycopg.connect(url, **_POOLED) as connection:
+    with psycopg.connect(url, **_pooled_options(url)) as connection:
         row = connection.execute(_PID, prepare=False).fetchone()
         return row is not None and row[0] != connection.info.backend_pid
 
@@ -94,7 +108,7 @@ def keeps_prepared_statements(url: str) -> bool:
     """
     try:
         for _ in range(2):
-            with psycopg.connect(url, **_POOLED) as connection:
+            with psycopg.connect(url, **_pooled_options(url)) as connection:
                 connection.execute(_PID, prepare=True)
     except (psycopg.errors.DuplicatePreparedStatement, psycopg.errors.InvalidSqlStatementName):
         return False

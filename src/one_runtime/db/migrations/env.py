@@ -1,19 +1,16 @@
 """Connect to the database and run the migrations. Alembic executes this module when `migrate()` calls Alembic."""
 
 from alembic import context
-from sqlalchemy import create_engine, event, pool
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine, create_engine, event, pool
 
 from one_runtime.db.tables import metadata
 
 
 def run() -> None:
     """Migrate in one transaction, except for the parts of migrations that PostgreSQL runs outside a transaction."""
-    url = make_url(context.config.attributes["url"])
-    if url.drivername in {"postgresql", "postgres"}:
-        url = url.set(drivername="postgresql+psycopg")
-    engine = create_engine(url, poolclass=pool.NullPool)
-    if url.drivername == "sqlite":
+    url: str = context.config.attributes["url"]
+    engine = create_engine(url, poolclass=pool.NullPool) if url.startswith("sqlite:") else _postgres_engine(url)
+    if engine.dialect.name == "sqlite":
         # sqlite3's own transactions do not include DDL statements, so turn these transactions off. The BEGIN below puts
         # the whole migration into one transaction.
         event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
@@ -26,6 +23,13 @@ def run() -> None:
         with context.begin_transaction():
             context.run_migrations()
     engine.dispose()
+
+
+def _postgres_engine(url: str) -> Engine:
+    """Create an engine that leaves the URL to libpq. SQLAlchemy cannot read a URL with the ports of several hosts."""
+    import psycopg  # noqa: PLC0415 - takes 50 ms, and SQLite does not need it
+
+    return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=pool.NullPool)
 
 
 run()
