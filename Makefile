@@ -52,7 +52,7 @@ set-up-test:
 	@$(SET_UP) --dev --browser --foreign --proxies
 
 set-up-soak:
-	@$(SET_UP) --dev --browser --foreign --runtimes --proxies
+	@$(SET_UP) --dev --browser --foreign --runtimes --proxies --cluster
 
 # One command per line: make stops after the first failing command, so the output ends with its findings.
 linters:

@@ -32,6 +32,7 @@ CATALOG = ROOT / "src" / "one_runtime" / "catalog"
 CATALOG_STAMP = CACHE / "catalog.stamp"
 UV = "uv==0.13.9"
 CLIENT_GENERATOR = "openapi-python-client==0.29.1"
+PATRONI = ("patroni[etcd3]==4.1.5", "psycopg[binary]==3.3.9")
 OLDEST_PYTHON = (3, 11)
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -50,6 +51,7 @@ def main() -> int:
     parser.add_argument(
         "--proxies", action="store_true", help="also prepare nginx, Caddy, systemd, PgBouncer and Prometheus"
     )
+    parser.add_argument("--cluster", action="store_true", help="also prepare Patroni, etcd and HAProxy")
     options = parser.parse_args()
     try:
         check_python()
@@ -82,6 +84,8 @@ def prepare_debian_programs(options: argparse.Namespace) -> None:
         prepare_proxies()
         prepare_pgbouncer()
         prepare_prometheus()
+    if options.cluster:
+        prepare_etcd_and_haproxy()
 
 
 def steps_with_venv(options: argparse.Namespace) -> Iterator[Callable[[], None]]:
@@ -96,6 +100,8 @@ def steps_with_venv(options: argparse.Namespace) -> Iterator[Callable[[], None]]
         yield functools.partial(prepare_foreign, "agents", "act as agents in the long tests")
         yield functools.partial(prepare_foreign, "runtimes", "run or bundle the npm packages in the long tests")
         yield prepare_agent_libraries
+    if options.cluster:
+        yield prepare_patroni
 
 
 def check_python() -> None:
@@ -287,6 +293,14 @@ def prepare_client_generator() -> None:
     prepare_apart("openapi-python-client", CLIENT_GENERATOR, CLIENT_GENERATOR)
 
 
+def prepare_patroni() -> None:
+    """Install Patroni. Debian's package needs Debian's Python, which a machine does not have to have.
+
+    Raises: SetUpError.
+    """
+    prepare_apart("patroni", "\n".join(PATRONI), *PATRONI)
+
+
 def prepare_agent_libraries() -> None:
     """Install the Python libraries of agents, for each file of requirements. Raises: SetUpError."""
     for requirements in sorted((ROOT / "tests" / "foreign" / "agents").glob("*.txt")):
@@ -326,6 +340,12 @@ def prepare_prometheus() -> None:
     unpack("promtool", "on Debian: apt-get install promtool")
 
 
+def prepare_etcd_and_haproxy() -> None:
+    """Find etcd and HAProxy, or unpack Debian's packages with HAProxy's libraries. Raises: SetUpError."""
+    unpack("etcd", "on Debian: apt-get install etcd-server", packages=["etcd-server"])
+    unpack("haproxy", "on Debian: apt-get install haproxy", libraries=True)
+
+
 def unpack(program: str, hint: str, *, packages: list[str] | None = None, libraries: bool = False) -> None:
     """Unpack Debian packages into the cache. The installation of a package would also enable and start its services.
 
@@ -349,12 +369,21 @@ def unpack(program: str, hint: str, *, packages: list[str] | None = None, librar
         options = ["-o", "APT::Sandbox::User=root"]  # apt's sandbox user cannot write into this folder
     packages = packages or [program]
     if libraries:
-        listed = subprocess.run(["apt-cache", "depends", program], capture_output=True, text=True, check=False).stdout
-        packages += re.findall(r"^  Depends: (lib(?!c6|pam|ssl|systemd)[\w.+-]+)$", listed, re.MULTILINE)
+        packages += libraries_of(program)
     run(["apt-get", "download", "-qq", *options, *packages], missing, folder)
     for package in folder.glob("*.deb"):
         run(["dpkg", "-x", str(package), str(folder)], missing)
         package.unlink()
+
+
+def libraries_of(package: str) -> list[str]:
+    """Return the libraries that a Debian package needs, and the libraries that these need."""
+    wanted = [package]
+    for name in wanted:  # grows in the loop
+        listed = subprocess.run(["apt-cache", "depends", name], capture_output=True, text=True, check=False).stdout
+        names = re.findall(r"^  Depends: (lib(?!c6|pam|ssl|systemd)[\w.+-]+)$", listed, re.MULTILINE)
+        wanted += [library for library in names if library not in wanted]
+    return wanted[1:]
 
 
 def apt_install(packages: list[str], missing: str) -> None:

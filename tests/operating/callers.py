@@ -45,6 +45,8 @@ class Callers:
     integration_slug: str = "notion"
     api_key: str = NOTION_KEY
     name: str = "user"
+    pause: float = 0.0
+    """Seconds between two end users of a caller."""
     answers: list[Answer] = field(default_factory=list)
     acknowledged: dict[str, str] = field(default_factory=dict)
     """By id of an acknowledged connection, the end user."""
@@ -85,6 +87,7 @@ class Callers:
                 if connection_id is not None:
                     await self._send(http, "GET", f"/v1/connections/{connection_id}")
                 await self._send(http, "GET", f"/v1/integrations?end_user_id={end_user_id}&logo=none")
+                await rest(self.pause)
 
     async def _connect(self, http: httpx2.AsyncClient, end_user_id: str) -> str | None:
         body = {
@@ -115,6 +118,12 @@ class Callers:
         self.answers.append(answer)
         if answer.is_success:
             return response
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.Event().wait(), _PAUSE)
+        await rest(_PAUSE)
         return None
+
+
+async def rest(seconds: float) -> None:
+    """Let a caller wait, as a person's next click does."""
+    if seconds:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), seconds)

@@ -38,7 +38,7 @@ async def acme_with_lasting_tokens() -> AsyncIterator[RunningAcme]:
         yield RunningAcme(f"http://127.0.0.1:{port}", port, acme)
 
 
-async def _connect(http: httpx2.AsyncClient, acme: Acme, client_id: str, number: int) -> str:
+async def connect_grant(http: httpx2.AsyncClient, acme: Acme, client_id: str, number: int) -> str:
     """Import the tokens of a new grant at Acme. Return the id of the connection."""
     tokens = acme.grants.start(GLOBEX, client_id, ("account:read", "contacts:read"))
     body: dict[str, Any] = {
@@ -58,7 +58,7 @@ async def _connect(http: httpx2.AsyncClient, acme: Acme, client_id: str, number:
     return connection_id
 
 
-async def _register_client(http: httpx2.AsyncClient, acme: Acme) -> str:
+async def register_client(http: httpx2.AsyncClient, acme: Acme) -> str:
     client_id, secret = acme.register_client("https://example.com/callback")
     body = {"client_id": client_id, "client_secret": secret}
     response = await http.put("/v1/integrations/acme/oauth-client", json=body)
@@ -100,6 +100,6 @@ async def in_production(database_url: str, acme: RunningAcme, folder: Path, rota
     """Serve the database, and connect accounts of Acme, until the block ends. `rotated`: number of connections."""
     keys, api_key = new_key(), await make_key(database_url)
     async with serving(with_acme(database_url, acme, keys), folder) as served, client(served, api_key) as http:
-        client_id = await _register_client(http, acme.acme)
-        kept, *ids = [await _connect(http, acme.acme, client_id, number) for number in range(rotated + 1)]
+        client_id = await register_client(http, acme.acme)
+        kept, *ids = [await connect_grant(http, acme.acme, client_id, number) for number in range(rotated + 1)]
         yield Production(acme, keys, api_key, served, http, kept, ids)
