@@ -124,6 +124,14 @@ async def test_every_alert_has_a_summary_and_an_action_with_an_existing_section(
             assert not anchor or anchor in page(file).anchors, name
 
 
+async def test_every_alert_has_an_entry_in_the_runbook() -> None:
+    introduction, *entries = page("docs/runbook.md").text.split("\n## ")
+    assert introduction.startswith("# Runbook\n")
+    assert [entry.partition("\n")[0] for entry in entries] == list(alerts())
+    for entry in entries:
+        assert re.findall(r"^- \*\*(.+):\*\* \S", entry, re.MULTILINE) == ["Meaning", "First look", "What to do"]
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """Values of metrics, one per minute in promtool's notation, and the alerts after some minutes.
