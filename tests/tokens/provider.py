@@ -207,6 +207,11 @@ class Provider:
         state |= {"refreshable": family.refresh_token != ""}
         return JSONResponse(state)
 
+    async def look_at_all(self, _: Request) -> Response:
+        """Return the present refresh token of each family that is alive, and the number of its waiting requests."""
+        families = self.families.values()
+        return JSONResponse({family.name: [family.refresh_token, family.waiting] for family in families})
+
 
 def _refusal(words: str) -> Response:
     return JSONResponse({"error": "invalid_grant", "error_description": words}, 400)
@@ -233,6 +238,7 @@ def app_of(provider: Provider) -> Any:
             Route("/me", provider.me),
             Route("/revoke", provider.revoke, methods=["POST"]),
             Route("/families", provider.make, methods=["POST"]),
+            Route("/families", provider.look_at_all),
             Route("/families/{name}", provider.behave, methods=["PATCH"]),
             Route("/families/{name}", provider.look),
         ]

@@ -89,6 +89,12 @@ class RotatingProvider:
         state: dict[str, Any] = self.http.get(f"{self.url}/families/{family}").json()
         return state
 
+    def look_at_all(self) -> dict[str, tuple[str, int]]:
+        """Return the refresh token, empty if the family is dead, and the number of waiting requests of each family."""
+        return {
+            name: (token, waiting) for name, (token, waiting) in self.http.get(f"{self.url}/families").json().items()
+        }
+
     def accepts(self, token: str) -> bool:
         """Return True if the API accepts the access token."""
         answer = self.http.get(f"{self.url}/me", headers={"authorization": f"Bearer {token}"})
