@@ -37,6 +37,7 @@ from one_runtime.errors import (
 from one_runtime.tenancy.api_keys import KeyScope
 from one_runtime.tenancy.authentication import Principal
 from one_runtime.tenancy.idempotency_keys import IdempotencyKeyInUse, IdempotencyKeyReused
+from one_runtime.validation.json_values import require_few_values
 
 PUBLIC: Final = None
 """The scope of routes that need no API key."""
@@ -191,6 +192,7 @@ def _authenticated_route(spec: RouteSpec, scope: KeyScope | Literal["any"]) -> t
                 request.scope[PRINCIPAL] = principal
                 if has_json_body:
                     require_json(request.headers.get("content-type", ""))
+                    require_few_values(await request.body())
                 if spec.idempotent:
                     response = await handle_once(services.installation, principal, request, handle)
                 else:

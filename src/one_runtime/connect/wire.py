@@ -14,6 +14,7 @@ from one_runtime.connecting.authorization_outcome import AuthorizationOutcome
 from one_runtime.connecting.popup import PopupView
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
 from one_runtime.validation.descriptions import describe
+from one_runtime.validation.json_values import require_few_values
 
 MAX_VALUES = 50
 MAX_VALUE_LENGTH = 16_384
@@ -224,8 +225,10 @@ def read_json(kind: type[S], body: bytes) -> S:
 
     Raises:
         MalformedRequest: the body is not JSON.
+        TooLarge: the JSON has too many values.
         InvalidInput: the JSON does not match `kind`. The error never contains the values.
     """
+    require_few_values(body)
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:

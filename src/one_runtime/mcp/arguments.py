@@ -1,6 +1,6 @@
 """Define the arguments of the tools, and describe wrong arguments to a language model."""
 
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -17,6 +17,9 @@ from one_runtime.agents.shaping import (
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.validation.descriptions import describe, dotted
 from one_runtime.validation.names import text_problem
+
+_MAX_ERRORS: Final = 20
+"""Number of wrong arguments that an answer names. An agent can send thousands of unknown names."""
 
 
 def _clean(text: str) -> str:
@@ -119,7 +122,8 @@ def parse(model: type[A], arguments: dict[str, Any] | None) -> A:
     try:
         return model.model_validate(arguments or {})
     except ValidationError as error:
-        errors = [FieldError(dotted(part["loc"]), describe(part)) for part in error.errors()]
+        parts = error.errors(include_url=False)[:_MAX_ERRORS]
+        errors = [FieldError(dotted(part["loc"]), describe(part)) for part in parts]
         invalid = InvalidInput.of_all(errors)
         names = ", ".join(model.model_fields)
         raise InvalidInput(f"{invalid.detail} The arguments of this tool are: {names}.", invalid.errors) from error

@@ -24,6 +24,7 @@ from one_runtime.errors import InvalidInput, RequestTimeout, TooLarge, Unauthent
 from one_runtime.mcp.tools import Tools
 from one_runtime.proxy.concurrency import ProxyCalls
 from one_runtime.tenancy.authentication import Authenticator
+from one_runtime.validation.json_values import require_few_values
 
 if TYPE_CHECKING:
     from one_runtime.mcp.server import McpServer
@@ -68,6 +69,7 @@ class McpEndpoint:
         scope["organization_id"], scope["api_key_id"] = caller.organization_id, caller.api_key_id
         with self._requests.admit(caller):
             body = await _read_body(receive, self._installation.settings.body_timeout)
+            require_few_values(body)
             server = self._server or await self._start()
             scope["one_runtime.agent_caller"] = caller
             scope["headers"] = _without_spaces(scope["headers"])

@@ -148,6 +148,11 @@ HOSTILE: Final[dict[str, Hostile]] = {
     "lone surrogate in the arguments": Hostile(
         r'''await eval(r"""_send('call', r'{"path": "\ud800"}')""")''', kind="exception", words="not JSON in UTF-8"
     ),
+    "too many values in the arguments": Hostile(
+        f"{IMPORTS}await call('acme-crm', 'GET', '/', query={{'ids': [1] * 20_000}})",
+        kind="exception",
+        words="at most 10,000 values",
+    ),
     "call of the prelude's own function": Hostile("exec('_send([1] * 1000, 2)')", kind=None),
     # the outside
     "/etc/passwd": Hostile("exec(\"open('/etc/passwd').read()\")", kind="exception", words="PermissionError"),

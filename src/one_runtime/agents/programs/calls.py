@@ -21,6 +21,8 @@ from one_runtime.agents.programs.limits import ProgramLimits
 from one_runtime.agents.programs.outcome import MadeCall, PendingCall
 from one_runtime.agents.programs.prelude import API_ERROR, CALL_REFUSED, CONNECT_REQUIRED
 from one_runtime.agents.programs.stubs import functions_by_name, parameter_names
+from one_runtime.errors import TooLarge
+from one_runtime.validation.json_values import require_few_values
 
 Answer: TypeAlias = tuple[dict[str, Any], bytes]
 """Message for the process: the response to a call, or an exception that the call raises in the program."""
@@ -145,8 +147,11 @@ def _shown(call: ProgramCall) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     try:
+        require_few_values(text.encode(errors="surrogatepass"))
         values = json.loads(text)
         json.dumps(values, ensure_ascii=False).encode()  # JSON can contain half of a character: a lone surrogate
+    except TooLarge as error:
+        raise InvalidCall(error.detail) from error
     except (ValueError, RecursionError) as error:
         raise InvalidCall("The arguments are not JSON in UTF-8.") from error
     if not isinstance(values, dict):

@@ -1,0 +1,274 @@
+"""P17: no route and no tool occupies the event loop for long with the largest input that it accepts.
+
+The walk measures the processor time of each step of the loop, so other work on the machine changes nothing. The drill
+measures what another organization notices.
+"""
+
+import asyncio
+import gc
+import json
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import httpx2
+import pytest
+
+from one_runtime.api.middleware import MAX_BODY_BYTES
+from one_runtime.demo.acme import GLOBEX
+from one_runtime.serving.http_protocol import MAX_HEAD
+from one_runtime.validation.json_values import MAX_VALUES
+from tests.api.operations import example
+from tests.api.test_isolation import Tenant, tenant
+from tests.application import JSON, PUBLIC_URL, Application, RunningAcme, settings_for, started
+from tests.dashboard.team import DASHBOARD_URL, FORM, Team
+from tests.figures import Figures
+from tests.mcp.conftest import Agents, message
+from tests.promises.serving import Serving, make_key, serving
+from tests.promises.test_fuzzed_requests import Target, targets, values_of
+
+pytestmark = [pytest.mark.promise("P17"), pytest.mark.slow, pytest.mark.timeout(180)]
+
+LONGEST_STEP: Final = 0.05
+"""Processor time in seconds. The longest measured step takes 10 ms, and without the limits 150 ms."""
+LARGEST_P99: Final = 0.1
+"""Seconds for the list of another organization."""
+SIZE: Final = MAX_BODY_BYTES - 4_000
+MANY: Final = MAX_VALUES - 1_000
+HEAD: Final = MAX_HEAD - 4_000
+SECONDS: Final = 20.0
+
+Shape: TypeAlias = tuple[str, str]
+
+
+def large_values() -> Iterator[Shape]:
+    """Yield JSON values that are as large as a body can be: accepted numbers of values, and long texts and numbers."""
+    yield "names", "{" + ",".join(f'"a{number}":1' for number in range(MANY)) + "}"
+    yield "objects", "[" + ",".join(["{}"] * (MANY // 2)) + "]"
+    yield "lists", "[" + ",".join(["[]"] * (MANY // 2)) + "]"
+    yield "texts", "[" + ",".join(['"' + "a" * (SIZE // MANY - 3) + '"'] * MANY) + "]"
+    yield "floats", "[" + ",".join(["1." + "3" * (SIZE // MANY - 3)] * MANY) + "]"
+    yield "text", '"' + "a" * SIZE + '"'
+    yield "escapes", '"' + r"\ud83d\ude00" * (SIZE // 12) + '"'
+    yield "nested", "[" * 900 + "]" * 900
+
+
+def too_many_values() -> Iterator[Shape]:
+    """Yield JSON that fits into a body, and has more values than a body may have."""
+    yield "too many numbers", "[" + ",".join(["1"] * (SIZE // 2)) + "]"
+    yield "too many names", "{" + ",".join(f'"{number}":1' for number in range(SIZE // 10)) + "}"
+    yield "too many objects", "[" + ",".join(["{}"] * (SIZE // 3)) + "]"
+
+
+LARGE_VALUES: Final = tuple(large_values())
+ALL_VALUES: Final = (*LARGE_VALUES, *too_many_values())
+
+
+class LoopMeter:
+    """Measures steps of the event loop. `longest`: the processor time of the longest step, in seconds."""
+
+    longest = 0.0
+
+    @asynccontextmanager
+    async def measured(self) -> AsyncIterator[None]:
+        """Measure until the block ends. A server collects no garbage of its start, so this process does not either."""
+        self.longest = 0.0
+        gc.disable()
+        watch = asyncio.create_task(self._watch())
+        await asyncio.sleep(0)
+        try:
+            yield
+        finally:
+            gc.enable()
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+
+    async def _watch(self) -> None:
+        while True:
+            begun = time.thread_time()
+            await asyncio.sleep(0)
+            self.longest = max(self.longest, time.thread_time() - begun)
+
+
+class Walk:
+    """Sends large requests, and collects what took how long."""
+
+    def __init__(self, application: Application, organization: Tenant, team: Team, session: str) -> None:
+        self.own = values_of(organization)
+        self.key = organization.client.http.headers["authorization"]
+        self.team, self.session = team, session
+        transport = httpx2.ASGITransport(application.app, raise_app_exceptions=True)
+        self.http = httpx2.AsyncClient(transport=transport)
+        self.meter, self.headers = LoopMeter(), cycle(long_headers())
+        self.measured: list[tuple[float, str]] = []
+        self.statuses: set[int] = set()
+
+    async def send(self, name: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> None:
+        request = self.http.build_request(method, url, headers=dict(headers), content=body)
+        self.http.cookies.clear()
+        async with self.meter.measured():
+            answer = await self.http.send(request)
+        self.statuses.add(answer.status_code)
+        self.measured.append((self.meter.longest, f"{name} {answer.status_code}"))
+
+    async def visit(self, target: Target) -> None:
+        """Send the large requests of one route."""
+        path = target.path
+        for parameter, value in self.own.items():
+            path = path.replace("{" + parameter + "}", value).replace("{" + parameter + ":path}", value)
+        url = f"{DASHBOARD_URL if target.is_dashboard else PUBLIC_URL}{path}"
+        who = {"cookie": f"or_session={self.session}"} if target.is_dashboard else {"authorization": self.key}
+        for kind, query in long_queries(target):
+            await self.send(f"{target.name} {kind}", target.method, f"{url}?{query}", who, None)
+        kind, headers = next(self.headers)
+        await self.send(f"{target.name} {kind}", target.method, url, {**who, **headers}, None)
+        if target.method in {"GET", "HEAD"}:
+            return
+        for kind, form, body in large_bodies(target):
+            await self.send(f"{target.name} {kind}", target.method, url, {**form, **who}, body)
+
+    def slow(self) -> list[str]:
+        """Return the slowest requests above the limit."""
+        return [f"{took * 1000:.0f} ms: {name}" for took, name in sorted(self.measured)[::-1] if took > LONGEST_STEP]
+
+    def figures(self) -> str:
+        took, name = max(self.measured)
+        return f"{len(self.measured):,} large requests, longest step of the event loop {took * 1000:.1f} ms ({name})"
+
+
+def long_queries(target: Target) -> Iterator[tuple[str, str]]:
+    """Yield queries as long as a head can be."""
+    yield "unknown parameters", "&".join(f"a{number}=1" for number in range(HEAD // 8))
+    for number, name in enumerate(target.names[:6]):
+        match number % 3:
+            case 0:
+                yield f"commas in {name}", f"{name}=" + "a," * (HEAD // 2)
+            case 1:
+                yield f"many {name}", "&".join([f"{name}=a"] * (HEAD // (len(name) + 3)))
+            case _:
+                yield f"long {name}", f"{name}=" + "%41" * (HEAD // 3 - len(name))
+
+
+def long_headers() -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield headers as long as a head can be, in the shapes that this server reads."""
+    yield "entity tags", {"if-none-match": '"a",' * (HEAD // 4)}
+    yield "encodings", {"accept-encoding": "gzip;q=0.1," * (HEAD // 11)}
+    yield "media types", {"accept": "text/html;q=0.1," * (HEAD // 16)}
+    yield "languages", {"accept-language": "de;q=0.1," * (HEAD // 9)}
+    yield "cookies", {"cookie": "a=b;" * (HEAD // 4)}
+    yield "proxies", {"x-forwarded-for": "127.0.0.1," * (HEAD // 10), "traceparent": "0" * 100}
+
+
+def large_bodies(target: Target) -> Iterator[tuple[str, Mapping[str, str], bytes]]:
+    """Yield bodies as large as the server accepts, and larger ones."""
+    for kind, value in ALL_VALUES:
+        yield kind, JSON, value.encode()
+    yield "form", FORM, b"&".join(b"a%d=1" % number for number in range(SIZE // 9))
+    yield "form of one field", FORM, b"a=" + b"%41" * (SIZE // 3)
+    yield "YAML", {"content-type": "application/yaml"}, b"a: [" + b"[1]," * (SIZE // 4) + b"]"
+    properties = (target.operation.body or {}).get("properties", {}) if target.operation else {}
+    for name, (kind, value) in zip(properties, cycle(LARGE_VALUES), strict=False):
+        yield f"{name} {kind}", JSON, f'{{"{name}":{value}}}'.encode()
+
+
+@asynccontextmanager
+async def walking(database_url: str, acme: RunningAcme) -> AsyncIterator[tuple[Application, Tenant, Walk]]:
+    settings = settings_for(database_url, acme, dashboard_listen="127.0.0.1:8003")
+    async with started(settings, acme) as application:
+        organization = await tenant(application, "one", GLOBEX)
+        team = Team(application, organization.organization, organization.client)
+        session = (await team.browser("admin")).http.cookies["or_session"]
+        yield application, organization, Walk(application, organization, team, session)
+
+
+@pytest.mark.soak_on("postgresql")
+async def test_no_route_occupies_the_event_loop_with_its_largest_input(
+    database_url: str, acme: RunningAcme, figures: Figures
+) -> None:
+    async with walking(database_url, acme) as (application, organization, walk):
+        document = (await organization.client.get("/openapi.json")).json()
+        for target in targets(application, document):
+            await walk.visit(target)
+    figures(walk.figures())
+    assert not walk.slow(), "\n".join(walk.slow()[:40])
+    assert walk.statuses >= {200, 413, 422}
+
+
+@pytest.mark.soak_on("postgresql")
+async def test_no_tool_occupies_the_event_loop_with_its_largest_arguments(
+    database_url: str, acme: RunningAcme, figures: Figures
+) -> None:
+    async with walking(database_url, acme) as (application, organization, walk):
+        agents = Agents(application, organization.client)
+        token = await agents.token(organization.own_user)
+        async with agents.connect(end_user_id=organization.own_user) as agent:
+            tools = (await agent.client.list_tools()).tools
+        for name, body, headers in large_calls({tool.name: tool.input_schema for tool in tools}):
+            authorization = {"authorization": f"Bearer {token['end_user_token']}"}
+            await walk.send(name, "POST", f"{PUBLIC_URL}/v1/mcp", {**headers, **authorization}, body)
+    figures(walk.figures())
+    assert not walk.slow(), "\n".join(walk.slow()[:40])
+    assert walk.statuses >= {200, 400, 413}
+
+
+def large_calls(schemas: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
+    """Yield calls of tools whose arguments, or one of them, are as large as possible."""
+    for tool, schema in schemas.items():
+        base = example({"type": "object", **schema})
+        if tool in {"call_read", "call_write"}:
+            base |= {"integration": "acme", "path": "/v1/me"}
+        for kind, value in ALL_VALUES:
+            for name in ("", *schema["properties"]):
+                arguments = {**base, name: "MARK"} if name else "MARK"
+                content, headers = message("tools/call", name=tool, arguments=arguments)
+                yield f"{tool} {name} {kind}", content.replace(b'"MARK"', value.encode()), headers
+
+
+@pytest.mark.soak
+@pytest.mark.alone
+@pytest.mark.timeout(600)
+async def test_list_of_another_organization_stays_fast_beside_large_requests(
+    database_url: str, tmp_path: Path, figures: Figures
+) -> None:
+    settings = {"ONE_RUNTIME_RATE_LIMIT": "0"}
+    async with serving(Serving(database_url, settings=settings), tmp_path) as served:
+        attacker, other = await make_key(database_url, "Initech"), await make_key(database_url)
+        attack = asyncio.create_task(attack_of(served.url, attacker))
+        times = await times_of_lists(served.url, other)
+        attack.cancel()
+        with suppress(asyncio.CancelledError):
+            await attack
+    p99 = statistics.quantiles(times, n=100)[98]
+    figures(f"{len(times):,} lists, p50 {statistics.median(times) * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms")
+    assert p99 < LARGEST_P99
+
+
+async def times_of_lists(url: str, key: str) -> list[float]:
+    """Ask for the list of an end user again and again. Return the times in seconds."""
+    times, end = list[float](), time.monotonic() + SECONDS
+    async with httpx2.AsyncClient(headers={"authorization": f"Bearer {key}"}) as http:
+        while time.monotonic() < end:
+            begun = time.monotonic()
+            answer = await http.get(f"{url}/v1/integrations?end_user_id=user_123&logo=url")
+            times.append(time.monotonic() - begun)
+            assert answer.status_code == 200
+    return times
+
+
+async def attack_of(url: str, key: str) -> None:
+    """Send large bodies of all kinds to routes and tools without a pause, one request at a time."""
+    headers = {"authorization": f"Bearer {key}", **JSON}
+    values = [value.encode() for _, value in ALL_VALUES]
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+        for value in cycle(values):
+            for path in ("connections", "hosted-connection-sessions", "end-user-tokens", "webhook-endpoints"):
+                await http.post(f"{url}/v1/{path}", content=value)
+            content, more = message("tools/call", name="tool_search", arguments="MARK")
+            more["one-runtime-end-user"] = "user_123"
+            await http.post(f"{url}/v1/mcp", content=content.replace(b'"MARK"', value), headers=more)
+            await http.post(f"{url}/v1/mcp", content=json.dumps({"a": "a" * SIZE}).encode(), headers=more)
