@@ -1,17 +1,23 @@
 """Metrics of connections: the number by status, and the overdue refreshes by state."""
 
 import fcntl
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 import pytest
 from sqlalchemy import update
+from sqlalchemy.sql import ClauseElement
 
 from one_runtime.clock import system_clock
 from one_runtime.connections import measurement
 from one_runtime.connections.measurement import OverdueCount
+from one_runtime.db import postgres, sqlite
+from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.schema import connections, credentials
 from one_runtime.telemetry import metrics
@@ -61,7 +67,64 @@ async def test_connections_of_all_organizations_are_counted_by_status(database: 
 
 
 async def test_no_connections_are_counted_in_an_empty_database(database: Database) -> None:
-    assert await measurement.count_by_status(database) == {}
+    assert await measurement.count_by_status(database) == {"active": 0, "needs_reauth": 0}
+
+
+@pytest.mark.parametrize(
+    "statement, keys, index",
+    [
+        (measurement._PAGE, 1, {"sqlite": "sqlite_autoindex_connections_1", "postgresql": "pk_connections"}),
+        (measurement._PAGE_IN_NEED, 2, dict.fromkeys(("sqlite", "postgresql"), "ix_connections_needs_reauth")),
+    ],
+)
+def test_count_of_connections_reads_only_an_index(
+    database_url: str, database_kind: str, statement: ClauseElement, keys: int, index: dict[str, str]
+) -> None:
+    """A count that reads the table takes four times as long, and far longer if the table is not in memory."""
+    values = {f"after_{number}": measurement._START for number in range(keys)} | {"limit": 10}
+    path, (plan, expected) = sqlite_path(database_url), ("", "COVERING INDEX")
+    if path is not None:
+        compiled = sqlite._COMPILER.compile(statement)
+        with closing(sqlite3.connect(path)) as opened:
+            plan = str(opened.execute(f"EXPLAIN QUERY PLAN {compiled.text}", compiled.values(values)).fetchall())
+    else:
+        compiled, expected = postgres._COMPILER.compile(statement), "Index Only Scan using"
+        with psycopg.connect(database_url) as connection:
+            connection.execute("SET enable_seqscan = off")  # PostgreSQL prefers to read small tables as a whole
+            connection.execute("SET enable_bitmapscan = off")
+            plan = str(connection.execute(f"EXPLAIN {compiled.text}".encode(), compiled.values(values)).fetchall())
+    assert f"{expected} {index[database_kind]}" in plan, plan
+    assert "SORT" not in plan.upper().replace("SORT KEY", ""), plan
+    assert "B-TREE" not in plan, plan
+
+
+def test_count_of_ten_million_connections_pauses_for_ten_seconds_at_most() -> None:
+    """The whole count took 17 minutes, nearly all of it pauses. On SQLite, a page stops all requests."""
+    assert 10_000_000 / measurement.PAGE * measurement.PAUSE <= 10
+    assert measurement.MAX_OVERDUE / measurement.OVERDUE_PAGE * measurement.PAUSE <= 10
+    assert measurement.PAGE <= 10_000
+
+
+async def test_one_statement_counts_a_limited_number_of_connections(
+    database: Database, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        await sealed_rows.connect(database, VAULT, actor, f"user_{number}", "secret")
+    one_row, limits, pauses = Transaction.one, list[object](), list[float]()
+
+    async def counting(tx: Transaction, *args: Any, **values: Any) -> Any:
+        row = await one_row(tx, *args, **values)
+        limits.append((values["limit"], row.connections))
+        return row
+
+    async def pausing(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(Transaction, "one", counting)
+    monkeypatch.setattr("one_runtime.connections.measurement.asyncio.sleep", pausing)
+    assert await measurement.count_by_status(database, page=2, pause=0.5) == {"active": 5, "needs_reauth": 0}
+    assert limits == [(2, 0), (2, 2), (2, 2), (2, 1)]
+    assert pauses == [0.5, 0.5], "requests run between two pages"
 
 
 async def test_overdue_refreshes_are_counted_by_state(database: Database, actor: Actor) -> None:
