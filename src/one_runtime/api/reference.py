@@ -1,6 +1,5 @@
 """Serve the API reference, the page of error codes, and the OpenAPI document. All files come from this server."""
 
-import json
 from importlib.resources import files
 from typing import Final
 
@@ -46,7 +45,7 @@ async def get_root() -> RedirectResponse:
 @router.get("/openapi.json")
 async def get_openapi_document(request: Request) -> Response:
     """Return the OpenAPI document."""
-    return public_answer(request, json.dumps(request.app.openapi(), ensure_ascii=False).encode())
+    return public_answer(request, request.app.openapi_text)
 
 
 @router.get("/docs")
