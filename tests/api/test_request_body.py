@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Any, Final
 
 import pytest
@@ -153,3 +153,37 @@ async def test_other_routes_refuse_a_withheld_body_too(relay: Relay) -> None:
         assert await reader.read() == b""
     writer.close()
     assert (await relay.send(head + body)).status == 200
+
+
+@pytest.mark.parametrize("idempotency_key", [(), (b"idempotency-key", b"one")])
+@pytest.mark.parametrize(
+    "path, kind", [("/v1/disconnect", b"application/json"), ("/v1/custom-integrations", b"application/yaml")]
+)
+async def test_caller_that_disconnects_within_its_body_is_no_crash(
+    relay: Relay, path: str, kind: bytes, idempotency_key: tuple[bytes, bytes]
+) -> None:
+    headers = [(b"authorization", f"Bearer {relay.key}".encode()), (b"content-type", kind)]
+    scope: dict[str, Any] = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [*headers, idempotency_key] if idempotency_key else headers,
+        "client": ("127.0.0.1", 1),
+    }
+    parts: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent = list[dict[str, Any]]()
+
+    async def receive() -> dict[str, Any]:
+        return parts.pop(0)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(dict(message))
+
+    await relay.application.app(scope, receive, send)
+    assert sent[0]["status"] == 400

@@ -184,6 +184,8 @@ def _limit_body(scope: Scope, receive: Receive, timeout: float) -> Receive:
                 message = await receive()
         except TimeoutError:
             raise HTTPException(408) from None
+        if more and message["type"] == "http.disconnect":
+            raise HTTPException(400)  # an exception of the framework would be logged as a crash
         more = message.get("more_body", False)
         size += len(message.get("body", b""))
         if size > MAX_BODY_BYTES:
