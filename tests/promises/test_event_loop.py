@@ -21,7 +21,7 @@ import pytest
 from one_runtime.api.middleware import MAX_BODY_BYTES
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.serving.http_protocol import MAX_HEAD
-from one_runtime.validation.json_values import MAX_VALUES
+from one_runtime.validation.json_values import MAX_VALUES, MAX_WITHOUT_TEXTS
 from tests.api.operations import example
 from tests.api.test_isolation import Tenant, tenant
 from tests.application import JSON, PUBLIC_URL, Application, RunningAcme, settings_for, started
@@ -39,6 +39,8 @@ LARGEST_P99: Final = 0.1
 """Seconds for the list of another organization."""
 SIZE: Final = MAX_BODY_BYTES - 4_000
 MANY: Final = MAX_VALUES - 1_000
+DIGITS: Final = 4_000
+"""Digits of a long integer. Python reads at most 4,300."""
 HEAD: Final = MAX_HEAD - 4_000
 SECONDS: Final = 20.0
 
@@ -51,10 +53,14 @@ def large_values() -> Iterator[Shape]:
     yield "objects", "[" + ",".join(["{}"] * (MANY // 2)) + "]"
     yield "lists", "[" + ",".join(["[]"] * (MANY // 2)) + "]"
     yield "texts", "[" + ",".join(['"' + "a" * (SIZE // MANY - 3) + '"'] * MANY) + "]"
-    yield "floats", "[" + ",".join(["1." + "3" * (SIZE // MANY - 3)] * MANY) + "]"
+    yield "floats", "[" + ",".join(["1." + "3" * (MAX_WITHOUT_TEXTS // MANY - 4)] * MANY) + "]"
+    yield "integers", "[" + ",".join(["1" * DIGITS] * (MAX_WITHOUT_TEXTS // DIGITS - 2)) + "]"
+    yield "separators", '"' + ",[{" * (SIZE // 3) + '"'
+    yield "quotation marks", '"' + r"\"" * (SIZE // 2) + '"'
     yield "text", '"' + "a" * SIZE + '"'
     yield "escapes", '"' + r"\ud83d\ude00" * (SIZE // 12) + '"'
     yield "nested", "[" * 900 + "]" * 900
+    yield "nests", "[" + ",".join(["[" * 90 + "]" * 90] * (MANY // 91)) + "]"
 
 
 def too_many_values() -> Iterator[Shape]:
@@ -62,6 +68,8 @@ def too_many_values() -> Iterator[Shape]:
     yield "too many numbers", "[" + ",".join(["1"] * (SIZE // 2)) + "]"
     yield "too many names", "{" + ",".join(f'"{number}":1' for number in range(SIZE // 10)) + "}"
     yield "too many objects", "[" + ",".join(["{}"] * (SIZE // 3)) + "]"
+    yield "too many nests", "[" + ",".join(["[" * 90 + "]" * 90] * (SIZE // 181)) + "]"
+    yield "too many integers", "[" + ",".join(["1" * DIGITS] * (SIZE // DIGITS - 1)) + "]"
 
 
 LARGE_VALUES: Final = tuple(large_values())
