@@ -276,6 +276,15 @@ async def test_wrong_request_for_a_token_is_refused_and_the_right_one_still_work
     assert tokens.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.promise("P17")
+async def test_large_forms_are_refused_before_they_are_decoded(application: Application) -> None:
+    http, headers = application.client().http, {"content-type": "application/x-www-form-urlencoded"}
+    for path in ("/token", "/oauth/token", "/oauth/revoke"):
+        for size in (64 * 1024, 64 * 1024 + 1):
+            answer = await http.post(path, content=(b"token=" + b"%41" * size)[:size], headers=headers)
+            assert ("must be at most 64 kB" in answer.text) == (size > 64 * 1024), (path, answer.text)
+
+
 async def test_code_expires_after_a_minute(application: Application, agent: OAuthAgent) -> None:
     code = await agent.code()
     application.clock.advance(seconds=61)

@@ -23,6 +23,8 @@ SERVER_METADATA_PATH: Final = "/.well-known/oauth-authorization-server"
 _PUBLIC: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
 _PRIVATE: Final = {"cache-control": "no-store", "pragma": "no-cache", "x-content-type-options": "nosniff"}
 _MAX_FIELDS: Final = 30
+_MAX_FORM: Final = 64 * 1024
+"""Size of a form in bytes. Anybody can send one, and decoding 1 MB takes 65 ms (promise P17 of docs/security.md)."""
 
 
 class AuthorizationRoutes:
@@ -116,8 +118,11 @@ async def _read_form(request: Request) -> Mapping[str, str]:
     """Return the fields of a form. Raises: ProtocolError."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise ProtocolError("invalid_request", "The body must have the type application/x-www-form-urlencoded.")
+    body = await request.body()
+    if len(body) > _MAX_FORM:
+        raise ProtocolError("invalid_request", f"The body must be at most {_MAX_FORM // 1024} kB.")
     try:
-        text = (await request.body()).decode("ascii")
+        text = body.decode("ascii")
         fields = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict")
     except ValueError as error:
         raise ProtocolError("invalid_request", f"The body must be a form with at most {_MAX_FIELDS} fields.") from error
