@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from one_runtime.agents.response_bodies import MAX_DEPTH, MAX_RESPONSE, indented, shortened, whole
+from one_runtime.agents.response_bodies import MAX_DEPTH, MAX_RESPONSE, MAX_VALUES, indented, shortened, whole
+from one_runtime.validation.json_values import has_more_values
 
 JSON: dict[str, Any] = {"encoding": "", "content_type": "application/json", "secrets": ["canary"]}
 ALL: dict[str, Any] = {"fields": [], "max_bytes": 256 * 1024, "offset": 0}
@@ -34,6 +35,28 @@ def test_nested_json_is_read_as_data() -> None:
     facts, data = shortened(shallow, **JSON, **ALL)
     assert json.loads(data)[0] == {"a": 1}
     assert facts["truncated"].startswith("the list has 200001 items")
+
+
+@pytest.mark.promise("P17")
+@pytest.mark.parametrize("item", ["[]", "{}", "0", '{"a":[[[[]]]]}'])
+def test_answers_have_few_values_and_the_next_offset_returns_the_rest(item: str) -> None:
+    count, offset, items = 60_000, 0, list[Any]()
+    body = f"[{','.join([item] * count)}]".encode()
+    while len(items) < count:
+        facts, data = shortened(body, **JSON, **{**ALL, "offset": offset})
+        part = json.loads(data)
+        assert 0 < len(data) <= ALL["max_bytes"]
+        assert not has_more_values(data, MAX_VALUES)
+        items, offset = [*items, *part], facts["offset"]
+    assert items == [json.loads(item)] * count
+    assert (offset, facts["truncated"]) == (None, None)
+
+
+def test_answers_without_a_list_have_few_values_too() -> None:
+    body = json.dumps({f"name {number}": 0 for number in range(30_000)}).encode()
+    facts, data = shortened(body, **JSON, **{**ALL, "max_bytes": 2 * ALL["max_bytes"]})
+    assert facts["truncated"].startswith("The answer has")
+    assert json.loads(data).startswith('{"name 0":0,')
 
 
 def test_half_of_a_character_becomes_a_question_mark() -> None:

@@ -11,20 +11,24 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import httpx2
 import pytest
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from one_runtime.agents.shaping import MAX_BYTES
 from one_runtime.api.middleware import MAX_BODY_BYTES
-from one_runtime.demo.acme import GLOBEX
+from one_runtime.demo.acme import GLOBEX, Acme
 from one_runtime.serving.http_protocol import MAX_HEAD
 from one_runtime.validation.json_values import MAX_VALUES, MAX_WITHOUT_TEXTS
 from tests.api.operations import example
 from tests.api.test_isolation import Tenant, tenant
-from tests.application import JSON, PUBLIC_URL, Application, RunningAcme, settings_for, started
+from tests.application import ACME_KEYS, JSON, PUBLIC_URL, Application, RunningAcme, running, settings_for, started
 from tests.dashboard.team import DASHBOARD_URL, FORM, Team
 from tests.figures import Figures
 from tests.mcp.conftest import Agents, message
@@ -42,34 +46,37 @@ MANY: Final = MAX_VALUES - 1_000
 DIGITS: Final = 4_000
 """Digits of a long integer. Python reads at most 4,300."""
 HEAD: Final = MAX_HEAD - 4_000
+SMALL: Final = 16_000
+"""Size of a response that the event loop reads, and no process."""
 SECONDS: Final = 20.0
 
 Shape: TypeAlias = tuple[str, str]
 
 
-def large_values() -> Iterator[Shape]:
-    """Yield JSON values that are as large as a body can be: accepted numbers of values, and long texts and numbers."""
-    yield "names", "{" + ",".join(f'"a{number}":1' for number in range(MANY)) + "}"
-    yield "objects", "[" + ",".join(["{}"] * (MANY // 2)) + "]"
-    yield "lists", "[" + ",".join(["[]"] * (MANY // 2)) + "]"
-    yield "texts", "[" + ",".join(['"' + "a" * (SIZE // MANY - 3) + '"'] * MANY) + "]"
-    yield "floats", "[" + ",".join(["1." + "3" * (MAX_WITHOUT_TEXTS // MANY - 4)] * MANY) + "]"
-    yield "integers", "[" + ",".join(["1" * DIGITS] * (MAX_WITHOUT_TEXTS // DIGITS - 2)) + "]"
-    yield "separators", '"' + ",[{" * (SIZE // 3) + '"'
-    yield "quotation marks", '"' + r"\"" * (SIZE // 2) + '"'
-    yield "text", '"' + "a" * SIZE + '"'
-    yield "escapes", '"' + r"\ud83d\ude00" * (SIZE // 12) + '"'
+def large_values(size: int = SIZE, many: int = MANY) -> Iterator[Shape]:
+    """Yield JSON values with at most `size` bytes: accepted numbers of values, and long texts and numbers."""
+    many, digits = min(many, size // 12), min(size, MAX_WITHOUT_TEXTS)
+    yield "names", "{" + ",".join(f'"a{number}":1' for number in range(many)) + "}"
+    yield "objects", "[" + ",".join(["{}"] * (many // 2)) + "]"
+    yield "lists", "[" + ",".join(["[]"] * (many // 2)) + "]"
+    yield "texts", "[" + ",".join(['"' + "a" * (size // many - 3) + '"'] * many) + "]"
+    yield "floats", "[" + ",".join(["1." + "3" * (digits // many - 4)] * many) + "]"
+    yield "integers", "[" + ",".join(["1" * DIGITS] * (digits // DIGITS - 2)) + "]"
+    yield "text", '"' + "a" * (size - 2) + '"'
+    yield "escapes", '"' + r"\ud83d\ude00" * (size // 12 - 1) + '"'
+    yield "separators", '"' + ",[{" * (size // 3 - 1) + '"'
+    yield "quotation marks", '"' + r"\"" * (size // 2 - 1) + '"'
     yield "nested", "[" * 900 + "]" * 900
-    yield "nests", "[" + ",".join(["[" * 90 + "]" * 90] * (MANY // 91)) + "]"
+    yield "nests", "[" + ",".join(["[" * 90 + "]" * 90] * (many // 91)) + "]"
 
 
-def too_many_values() -> Iterator[Shape]:
+def too_many_values(size: int = SIZE) -> Iterator[Shape]:
     """Yield JSON that fits into a body, and has more values than a body may have."""
-    yield "too many numbers", "[" + ",".join(["1"] * (SIZE // 2)) + "]"
-    yield "too many names", "{" + ",".join(f'"{number}":1' for number in range(SIZE // 10)) + "}"
-    yield "too many objects", "[" + ",".join(["{}"] * (SIZE // 3)) + "]"
-    yield "too many nests", "[" + ",".join(["[" * 90 + "]" * 90] * (SIZE // 181)) + "]"
-    yield "too many integers", "[" + ",".join(["1" * DIGITS] * (SIZE // DIGITS - 1)) + "]"
+    yield "too many numbers", "[" + ",".join(["1"] * (size // 2)) + "]"
+    yield "too many names", "{" + ",".join(f'"{number}":1' for number in range(size // 10)) + "}"
+    yield "too many objects", "[" + ",".join(["{}"] * (size // 3)) + "]"
+    yield "too many nests", "[" + ",".join(["[" * 90 + "]" * 90] * (size // 181)) + "]"
+    yield "too many integers", "[" + ",".join(["1" * DIGITS] * (size // DIGITS - 1)) + "]"
 
 
 LARGE_VALUES: Final = tuple(large_values())
@@ -244,6 +251,46 @@ async def test_no_tool_occupies_the_event_loop_with_its_largest_arguments(
     assert walk.statuses >= {200, 400, 413}
 
 
+@dataclass(slots=True)
+class Echo:
+    """Acme CRM with one more path, `/v1/echo`, which returns `body`."""
+
+    acme: ASGIApp
+    body: bytes = b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") == "/v1/echo":
+            await Response(self.body, media_type="application/json")(scope, receive, send)
+        else:
+            await self.acme(scope, receive, send)
+
+
+@pytest.mark.soak_on("postgresql")
+async def test_no_answer_of_a_provider_occupies_the_event_loop(database_url: str, figures: Figures) -> None:
+    acme = Acme(ACME_KEYS)
+    echo = Echo(acme.app)
+    async with (
+        running(echo) as port,
+        walking(database_url, RunningAcme(f"http://127.0.0.1:{port}", port, acme)) as (application, organization, walk),
+    ):
+        token = await Agents(application, organization.client).token(organization.own_user)
+        content, headers = message(
+            "tools/call",
+            name="call_read",
+            arguments={"integration": "acme", "path": "/v1/echo", "max_bytes": MAX_BYTES},
+        )
+        headers["authorization"] = f"Bearer {token['end_user_token']}"
+        older = {name: value for name, value in headers.items() if not name.startswith("mcp-")}
+        for size in (SMALL, MAX_BYTES, SIZE):
+            for kind, value in (*large_values(size), *too_many_values(size)):
+                echo.body = value.encode()
+                await walk.send(f"{size} bytes of {kind}", "POST", f"{PUBLIC_URL}/v1/mcp", headers, content)
+                await walk.send(f"{size} bytes of {kind}, older", "POST", f"{PUBLIC_URL}/v1/mcp", older, content)
+    figures(walk.figures())
+    assert not walk.slow(), "\n".join(walk.slow()[:40])
+    assert walk.statuses == {200}
+
+
 def large_calls(schemas: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
     """Yield calls of tools whose arguments, or one of them, are as large as possible."""
     for tool, schema in schemas.items():
@@ -292,10 +339,13 @@ async def attack_of(url: str, key: str) -> None:
     """Send large bodies of all kinds to routes and tools without a pause, one request at a time."""
     headers = {"authorization": f"Bearer {key}", **JSON}
     values = [value.encode() for _, value in ALL_VALUES]
+    names = "&".join(f"a{number}=1" for number in range(HEAD // 8))
     async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
         for value in cycle(values):
             for path in ("connections", "hosted-connection-sessions", "end-user-tokens", "webhook-endpoints"):
                 await http.post(f"{url}/v1/{path}", content=value)
+            await http.get(f"{url}/v1/events?{names}")
+            await http.post(f"{url}/oauth/token", content=b"a=" + b"%41" * (SIZE // 3), headers=FORM)
             content, more = message("tools/call", name="tool_search", arguments="MARK")
             more["one-runtime-end-user"] = "user_123"
             await http.post(f"{url}/v1/mcp", content=content.replace(b'"MARK"', value), headers=more)

@@ -12,11 +12,14 @@ from one_runtime.agents.shaping import compact, shape
 from one_runtime.computing.frames import Frame
 from one_runtime.egress.body import decompress
 from one_runtime.egress.repeated_secrets import mask
+from one_runtime.validation.json_values import has_more_values
 
 MAX_RESPONSE: Final = 2 * 1024 * 1024
 """Maximum size in bytes of a provider's response to an agent's call, also without its content encoding."""
 MAX_DEPTH: Final = 100
 """Maximum number of nested lists and objects of a response that One Runtime reads as JSON, and not as text."""
+MAX_VALUES: Final = 20_000
+"""Maximum number of values of an answer for a language model. The event loop encodes each of them (promise P17)."""
 
 _REFUSED: Final[Frame] = ({"is_refused": True}, b"")
 """The facts of a body that is too large without its content encoding, or that has an unknown encoding."""
@@ -40,12 +43,17 @@ def shortened(  # noqa: PLR0913 - by name
     max_bytes: int,
     offset: int,
 ) -> Frame:
-    """Return the chosen part of the body as JSON."""
+    """Return the chosen part of the body as JSON, with at most `MAX_VALUES` values."""
     body = _masked(data, encoding, secrets)
     if body is None:
         return _REFUSED
-    shaped = shape(_value(body, content_type), fields=fields, max_bytes=max_bytes, offset=offset)
-    return {"truncated": shaped.truncated, "offset": shaped.offset}, _json(shaped.data)
+    value = _value(body, content_type)
+    while True:
+        shaped = shape(value, fields=fields, max_bytes=max_bytes, offset=offset)
+        answer = _json(shaped.data)
+        if not has_more_values(answer, MAX_VALUES):
+            return {"truncated": shaped.truncated, "offset": shaped.offset}, answer
+        max_bytes //= 2
 
 
 def indented(data: bytes, *, encoding: str, content_type: str, secrets: Sequence[str], most: int) -> Frame:
