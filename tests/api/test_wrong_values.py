@@ -170,7 +170,7 @@ async def test_wrong_values_from_the_popup_are_refused_in_our_words(application:
 
 async def test_many_unknown_fields_and_long_names_give_a_short_answer(application: Application) -> None:
     client = application.client(await application.key(await application.organization()))
-    many = dict.fromkeys(map(str, range(80_000)), 1)
+    many = dict.fromkeys(map(str, range(9_000)), 1)
     for body, count in ((many, 20), ({"x" * 900_000: 1}, 2)):
         answer = await client.post("/v1/disconnect", {"end_user_id": "u", **body})
         assert (answer.status_code, len(answer.json()["errors"])) == (422, count)

@@ -127,15 +127,15 @@ class Walk:
 
     async def send(self, name: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> None:
         """Send a request, and a slow one up to three times: on a busy machine, one measurement can be wrong."""
-        times = list[float]()
+        times, status = list[float](), 0
         while len(times) < 3 and (not times or times[-1] > LONGEST_STEP):
             request = self.http.build_request(method, url, headers=dict(headers), content=body)
             self.http.cookies.clear()
             async with self.meter.measured():
-                answer = await self.http.send(request)
-            self.statuses.add(answer.status_code)
+                status = (await self.http.send(request)).status_code
             times.append(self.meter.longest)
-        self.measured.append((min(times), f"{name} {answer.status_code}"))
+        self.statuses.add(status)
+        self.measured.append((min(times), f"{name} {status}"))
 
     async def visit(self, target: Target) -> None:
         """Send the large requests of one route."""
