@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg import sql
 from sqlalchemy import JSON, Connection, Engine, Index, create_engine, inspect, make_url, pool
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
@@ -281,11 +282,52 @@ def test_migration_waits_for_a_table_in_use_without_blocking_servers(empty_datab
     assert current_revision(empty_database_url) == HEAD
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.only_database("postgresql")
+def test_migration_gives_way_to_a_server_before_the_deadlock_check_of_postgresql(empty_database_url: str) -> None:
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '390ms'").format(name))
+    # A busy machine can delay the migration until the check, but not again and again.
+    assert any(server_outlasts_a_migration(empty_database_url) for _ in range(3))
+
+
+def server_outlasts_a_migration(url: str) -> bool:
+    """Let a server and a migration wait for each other. Return False if PostgreSQL aborts the server's transaction."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    migrate_to(url, "0001")
+    with ThreadPoolExecutor(2) as threads, psycopg.connect(url) as server, psycopg.connect(url) as other_server:
+        server.execute("SELECT * FROM credentials")
+        other_server.execute("SELECT * FROM hosted_connection_sessions")
+        migrating = threads.submit(migrate, url)
+        wait_for_lock(url, "hosted_connection_sessions")  # the migration has already changed `key_ring`
+        reading = threads.submit(server.execute, "SELECT * FROM key_ring")
+        wait_for_lock(url, "key_ring")
+        other_server.commit()  # the migration continues, and waits for `credentials`
+        try:
+            reading.result(timeout=30)
+        except psycopg.errors.DeadlockDetected:
+            return False
+        finally:
+            server.rollback()
+            assert migrating.result(timeout=30) is True
+    return True
+
+
+def wait_for_lock(url: str, table: str) -> None:
+    """Wait until a transaction waits for the lock of a table."""
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(waiting, [table]).fetchone() is None:
+            connection.execute("SELECT pg_sleep(0.005)")
+
+
 def migrate_to(url: str, revision: str) -> None:
     """Migrate to an older revision."""
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    config.attributes.update(url=url, lock_timeout=migrations.LOCK_TIMEOUT)
+    config.attributes.update(url=url)
     command.upgrade(config, revision)
 
 

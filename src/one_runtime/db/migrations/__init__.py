@@ -20,12 +20,6 @@ HEAD: Final = "0025"
 _LOCK: Final = 0x6F6E655F72756E  # advisory lock of the process that migrates a PostgreSQL database
 _LOCK_PAUSE: Final = 0.1  # seconds between two attempts to get this lock
 
-LOCK_TIMEOUT: Final = 400
-"""Milliseconds that a migration waits for the lock of a table. During this time, servers that need the table wait too.
-
-The value is less than PostgreSQL's `deadlock_timeout` of one second. With a longer wait, PostgreSQL's deadlock check
-could abort a server's transaction instead of the migration.
-"""
 LOCK_PATIENCE: Final = 120.0
 """Seconds for which One Runtime retries a migration while tables are locked."""
 
@@ -151,7 +145,7 @@ def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-        config.attributes.update(url=url, lock_timeout=LOCK_TIMEOUT)
+        config.attributes.update(url=url)
         _retry(lambda: command.upgrade(config, "head"), patience)
     return True
 

@@ -1,9 +1,22 @@
 """Connect to the database and run the migrations. Alembic executes this module when `migrate()` calls Alembic."""
 
+from typing import Final
+
 from alembic import context
 from sqlalchemy import Engine, create_engine, event, pool
 
 from one_runtime.db.tables import metadata
+
+_SET_LOCK_TIMEOUT: Final = """
+SELECT set_config('lock_timeout', greatest(1, least(400, setting::integer / 5 * 2))::text, true)
+FROM pg_settings WHERE name = 'deadlock_timeout'
+"""
+"""Statement that sets the milliseconds that the migration waits for the lock of a table, until its transaction ends.
+
+During this time, servers that need the table wait too. A server that waits for a table of the migration longer than
+`deadlock_timeout` looks for a deadlock. If the migration then waits for a table of the server, PostgreSQL aborts the
+server's transaction. So the migration waits for less than half of `deadlock_timeout`, and gives way before that.
+"""
 
 
 def run() -> None:
@@ -16,8 +29,7 @@ def run() -> None:
         event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     else:
-        wait = context.config.attributes["lock_timeout"]
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(f"SET LOCAL lock_timeout = {wait}"))
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_SET_LOCK_TIMEOUT))
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=metadata)
         with context.begin_transaction():
