@@ -112,6 +112,17 @@ async def test_hop_by_hop_and_proxy_headers_are_not_forwarded(relay: Relay) -> N
     assert relay.last.named(b"tracestate") == [b"a=b"]
 
 
+async def test_headers_that_the_fetch_of_node_adds_are_not_forwarded(relay: Relay) -> None:
+    added = ["Sec-Fetch-Mode: cors", "Sec_Fetch_Site: cross-site", "Accept-Language: *"]
+    await relay.call("GET", "/x", *added, "Sec-CH-UA-Mobile: ?0")
+    assert sorted(name.lower() for name, _ in relay.last.headers) == [
+        b"host", b"sec-ch-ua-mobile", b"user-agent", b"x-key", b"x-version",
+    ]  # fmt: skip
+    for language in ("de", "de, *;q=0.5"):
+        await relay.call("GET", "/x", f"Accept-Language: {language}")
+        assert relay.last.named(b"accept-language") == [language.encode()]
+
+
 async def test_credential_of_the_entry_replaces_what_the_caller_sends(relay: Relay) -> None:
     await relay.call("GET", "/x", "X-Key: mine")
     assert relay.last.named(b"x-key") == [KEY.encode()]

@@ -28,6 +28,15 @@ test("a call arrives with its query and the end user's credential, and without t
   assert.ok(response.headers.get("one-runtime-connection"));
 });
 
+test("of the headers that fetch adds, the provider receives only those about the content", async () => {
+  const request = await arrived(await oneRuntime.proxy.get("raw", "/x", user));
+  const names = Object.keys(request.headers).sort();
+  assert.deepEqual(names, ["accept", "accept-encoding", "host", "user-agent", "x-key", "x-version"]);
+  const headers = { "accept-language": "de" };
+  const german = await arrived(await oneRuntime.proxy.get("raw", "/x", { ...user, headers }));
+  assert.equal(german.headers["accept-language"], "de");
+});
+
 test("calls are listed about a second after they ended", { timeout: 10_000 }, async () => {
   await oneRuntime.proxy.get("raw", "/listed?secret=1", user);
   let listed = [];

@@ -55,7 +55,8 @@ _HOP_BY_HOP: Final = frozenset(name.encode() for name in HOP_BY_HOP)
 _NOT_FORWARDED: Final = frozenset(
     {b"authorization", b"content-length", b"expect", b"forwarded", b"host", b"via", b"x-real-ip"}
 )
-_NOT_FORWARDED_PREFIXES: Final = (b"one-runtime-", b"x-forwarded-")
+# `sec-fetch-` describes the call to One Runtime (Fetch Metadata). The `fetch` of Node adds such headers.
+_NOT_FORWARDED_PREFIXES: Final = (b"one-runtime-", b"x-forwarded-", b"sec-fetch-")
 _USER_AGENTS_OF_CLIENTS: Final = (b"one-runtime-python/", b"one-runtime-js/")
 """The clients of One Runtime name themselves, but the provider's caller is the server."""
 _TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
@@ -318,6 +319,8 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
         if key in dropped or key.startswith(_NOT_FORWARDED_PREFIXES):
             continue
         if key == b"user-agent" and raw_value.startswith(_USER_AGENTS_OF_CLIENTS):
+            continue
+        if key == b"accept-language" and raw_value == b"*":  # from Node; as no header (RFC 9110 section 12.5.4)
             continue
         name = raw_name.decode("latin-1")
         try:
