@@ -35,6 +35,29 @@ async def test_head_has_the_headers_of_get_and_no_body(client: Client) -> None:
     assert (await client.http.head("/v1/integrations")).status_code == 422
 
 
+async def test_openapi_document_names_the_paths_without_head(client: Client) -> None:
+    document = (await client.get("/openapi.json")).json()
+    _, exceptions = document["info"]["description"].split("Every path with GET also accepts HEAD, except ")
+    assert exceptions == f"`{WITHOUT_HEAD}` and `{PENDING}`."
+    assert not [path for path, methods in document["paths"].items() if "head" in methods and "{path}" not in path]
+
+
+async def test_accept_changes_no_response(client: Client) -> None:
+    """RFC 9110 section 12.5.1: a server may ignore the header. A 406 would break callers with a browser's value."""
+    for path, media_type in (
+        ("/v1/connections", "application/json"),
+        ("/v1/catalog/integrations", "application/json"),
+        ("/openapi.json", "application/json"),
+        ("/v1/connections/none", "application/problem+json"),
+    ):
+        plain = await client.get(path)
+        for accept in ("text/html,application/xhtml+xml,*/*;q=0.8", "application/xml", "application/json;q=0", "?"):
+            response = await client.http.get(path, headers={"accept": accept})
+            assert response.headers["content-type"] == media_type
+            assert headers_of(response) == headers_of(plain)
+            assert response.status_code == plain.status_code
+
+
 async def test_application_itself_sends_no_body(application: Application) -> None:
     """The HTTP client of the other tests and the web server drop the body of a response to HEAD."""
     for path in ("/v1/catalog/integrations", "/v1/catalog/categories", "/docs"):

@@ -17,7 +17,9 @@ from one_runtime.errors import OneRuntimeError
 
 _DESCRIPTION: Final = (
     "Your users connect their third-party accounts, and your product uses these accounts on the users' behalf. "
-    "Send the header `Authorization: Bearer oru_…` with an API key of your organization."
+    "Send the header `Authorization: Bearer oru_…` with an API key of your organization.\n\n"
+    "Responses are JSON, also if the header `Accept` asks for another format. Every path with GET also accepts HEAD, "
+    "except {}."
 )
 
 _TAGS: Final = {
@@ -44,11 +46,16 @@ _TAGS: Final = {
 
 
 def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url: str) -> dict[str, Any]:
-    """Return the OpenAPI document of an installation."""
+    """Return the OpenAPI document of an installation.
+
+    HEAD stands only in its description. As operations, it would double the GET methods of each generated client.
+    """
+    specs = tuple(specs)
+    without_head = sorted(f"`{spec.path}`" for spec in specs if spec.method == "GET" and not spec.head)
     built = get_openapi(
         title="One Runtime API",
         version=RELEASE,
-        description=_DESCRIPTION,
+        description=_DESCRIPTION.format(" and ".join(without_head)),
         routes=routes,
         servers=[{"url": public_url}],
         tags=[{"name": name, "description": description} for name, description in _TAGS.items()],
@@ -63,7 +70,6 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
         schemas[model.__name__] = schema
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    specs = tuple(specs)
     built["components"]["headers"] = dict(response_headers.COMPONENTS)
     errors = [error for spec in specs for error in spec.all_errors]
     built["components"]["examples"] = error_examples.components(errors, public_url)
