@@ -1,8 +1,12 @@
 """P6 in a real browser: only pages of allowed origins can show the form. A top-level window does not show the form."""
 
+import hashlib
+from typing import Final
+
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from one_runtime.connect.texts import TEXTS
 from tests.browser import PageProblems
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
@@ -17,7 +21,7 @@ from tests.journeys.steps import (
     submit_key,
     visit,
 )
-from tests.running_demo import popups
+from tests.running_demo import find_popup, popups
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.promise("P6")
@@ -161,3 +165,34 @@ async def test_allowed_page_shows_the_popup(page: Page, site: Site, backend: Bac
     await expect_closed(page)
     await page.evaluate("(token) => { location.hash = token; }", await backend.token())
     await expect(key_field(await press_connect(page))).to_be_visible()
+
+
+HANDED: Final = """([address, token]) => {
+  const frame = Object.assign(document.createElement("iframe"), { src: address });
+  addEventListener("message", ({ source, data }) => {
+    if (source !== frame.contentWindow || data.type !== "one-runtime-hello") return;
+    const answer = { source: "one-runtime-host", type: "session", requestId: data.requestId, sessionToken: token };
+    source.postMessage(answer, "*");
+  });
+  document.body.append(frame);
+}"""
+"""An embedding page that answers the popup with a token of its choice."""
+
+
+@pytest.mark.parametrize("place", ["message", "address"])
+async def test_page_that_may_show_one_session_cannot_show_the_form_of_another(
+    page: Page, foreign: Site, backend: Backend, place: str
+) -> None:
+    session, own = await backend.session(), await backend.token(allowed_origins=[foreign.origin])
+    if place == "message":
+        query = {"token_digest": hashlib.sha256(own.encode()).hexdigest()}
+    else:  # the server reads the last value, and a script the first
+        query = {"session_token": f"{session['session_token']}&session_token={own}"}
+    ((name, value),) = query.items()
+    address = f"{foreign.one_runtime}/connect?request_id=r&{name}={value}"
+    await visit(page, foreign, "", "/relaxed")
+    await page.evaluate(HANDED, [address, session["session_token"]])
+    frame = await find_popup(page)
+    await expect(heading(frame)).to_be_visible()
+    await expect(heading(frame)).to_have_text(TEXTS["notice.unknown.title"])
+    assert (await backend.state(session))["expires_at"] == session["expires_at"], "the session was opened"

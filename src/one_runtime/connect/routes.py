@@ -118,8 +118,10 @@ class PopupRoutes:
         return await self._pages.submit(post, client_address(request.scope))
 
     async def _view(self, token: str, request: Request) -> BaseModel:
-        picked = read_json(ViewBody, await read_body(request) or b"{}").integration_slug
-        view = await popup.load_view(self._installation, token, integration_slug=picked)
+        body = read_json(ViewBody, await read_body(request) or b"{}")
+        view = await popup.load_view(
+            self._installation, token, session_id=body.session_id, integration_slug=body.integration_slug
+        )
         return view_answer(view, self._logo_url)
 
     async def _connect(self, token: str, request: Request) -> BaseModel:

@@ -40,8 +40,13 @@ class Sent(BaseModel):
 
 
 class ViewBody(Sent):
-    """A request for the data to show. `integration_slug`: the integration that the end user selected from the list."""
+    """A request for the data to show. `integration_slug`: the integration that the end user selected from the list.
 
+    `session_id`: the session whose allowed origins decided which pages can show this frame. The page around the frame
+    chooses the token, and could choose the token of a session that it may not show (promise P6 of docs/security.md).
+    """
+
+    session_id: Name | None = None
     integration_slug: Name | None = None
 
 

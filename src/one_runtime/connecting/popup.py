@@ -199,6 +199,7 @@ async def load_view(
     token: str,
     *,
     presentation: Presentation = "frame",
+    session_id: str | None = None,
     integration_slug: str | None = None,
     opening: bool = True,
 ) -> PopupView:
@@ -208,8 +209,10 @@ async def load_view(
     `opening` changes nothing. The first page of the mode `link` calls without `opening`, because programs that scan
     links in messages also load this page.
 
+    `session_id`: the session for which the server has sent the page, or None.
+
     Raises:
-        Unauthenticated: the token is unknown.
+        Unauthenticated: the token is unknown, or belongs to another session than the page.
         SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has ended.
         WrongMode: the session's mode does not fit `presentation`.
         NotFound: the integration was deleted or is not enabled.
@@ -217,7 +220,10 @@ async def load_view(
     """
     now, database = installation.clock(), installation.database
     async with database.write() if opening else database.read() as tx:
-        session = _require_open(await sessions.find_by_token(tx, token), presentation, now)
+        session = await sessions.find_by_token(tx, token)
+        if session is not None and session_id not in {None, session.id}:
+            raise Unauthenticated("This window was opened for another session. Open the window again from the app.")
+        session = _require_open(session, presentation, now)
         if opening:
             await sessions.mark_opened(tx, session, now)
         organization = await organizations.get(tx, session.organization_id)

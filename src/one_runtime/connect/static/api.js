@@ -24,15 +24,18 @@ export class Offline extends Error {}
 export class Api {
   #base;
   #token;
+  #session;
 
-  constructor(base, token) {
+  /** `session`: the id of the session whose origins allow this page. The server refuses the token of another session. */
+  constructor(base, token, session) {
     this.#base = base;
     this.#token = token;
+    this.#session = session;
   }
 
   /** Returns the view. `slug`: the integration that the user picked from the list. */
   view(slug = null) {
-    return this.#post("", slug === null ? {} : { integration_slug: slug }, LOAD_TIMEOUT_MS);
+    return this.#post("", { session_id: this.#session, integration_slug: slug }, LOAD_TIMEOUT_MS);
   }
 
   connect(request) {

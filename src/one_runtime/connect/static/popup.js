@@ -66,7 +66,7 @@ class Popup {
   #focused = null;
 
   constructor(token, host) {
-    this.#api = new Api(shell.base, token);
+    this.#api = new Api(shell.base, token, shell.session);
     this.#authorizations = new Authorizations(this.#api, `${shell.base}/connect/authorization?theme=${shell.theme}#${shell.session}`);
     this.#host = host;
     this.#host.onLeave(() => this.#leave(), () => this.#exit());
