@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from one_runtime.errors import ConfigurationError
-from one_runtime.settings import PREFIX, Settings, load_settings, parse_host_port
+from one_runtime.settings import FROM_FILES, PREFIX, Settings, load_settings, parse_host_port
 from tests.in_one_test import in_one_test
 from tests.validators_words import VALIDATORS_WORDS
 
@@ -159,13 +159,25 @@ def test_secrets_are_read_from_files(tmp_path: Path) -> None:
     assert load(DATABASE_URL_FILE=str(path)).database_url.get_secret_value() == "postgresql://u:p@host/name"
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    missing = str(tmp_path / "missing")
-    assert refusal(ENCRYPTION_KEYS_FILE=missing) == (
-        f"ONE_RUNTIME_ENCRYPTION_KEYS_FILE names a file that cannot be read: {missing}."
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+    assert refusal(ENCRYPTION_KEYS_FILE=str(tmp_path / "missing")) == (
+        "ONE_RUNTIME_ENCRYPTION_KEYS_FILE names a file that cannot be read (No such file or directory). It must be the "
+        "path of a file with the value. Only ONE_RUNTIME_ENCRYPTION_KEYS can have the value itself."
     )
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    assert "cannot be read" in refusal(ENCRYPTION_KEYS_FILE=str(tmp_path / "binary"))
+    assert "cannot be read (it is not UTF-8)" in refusal(ENCRYPTION_KEYS_FILE=str(tmp_path / "binary"))
+    assert "cannot be read (Is a directory)" in refusal(ENCRYPTION_KEYS_FILE=str(tmp_path))
+
+
+@pytest.mark.promise("P11")
+@pytest.mark.parametrize("name", sorted(FROM_FILES))
+def test_secret_in_the_place_of_its_file_is_not_in_the_refusal(name: str) -> None:
+    secrets = ("abc+defGHI0123456789=", "/bcdefGHI0123456789=", "postgresql://user:abcGHI01@host/name", "a" * 5_000)
+    for secret in secrets:
+        detail = refusal(**{f"{name.upper()}_FILE": secret})
+        assert secret not in detail
+        assert "GHI01" not in detail
+        assert len(detail) < 400
 
 
 def test_only_secrets_come_from_files(tmp_path: Path) -> None:

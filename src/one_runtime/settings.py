@@ -461,10 +461,15 @@ def is_loopback(host: str) -> bool:
 
 
 def _read_value(variable: str, path: str) -> str:
+    """Raises: ConfigurationError, without the path: operators also write the secret itself here by mistake."""
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{variable} names a file that cannot be read: {path}.") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(
+            f"{variable} names a file that cannot be read ({reason}). It must be the path of a file with the value. "
+            f"Only {variable.removesuffix('_FILE')} can have the value itself."
+        ) from error
 
 
 def _unknown(variable: str, known: Mapping[str, str]) -> str:
