@@ -12,11 +12,21 @@ from sqlalchemy import func, select
 
 from one_runtime.connecting import required_reauth
 from one_runtime.connections import connections, pending_revocations
-from one_runtime.connections.pending_revocations import release_orphaned
+from one_runtime.connections.credentials import TokenMetadata
+from one_runtime.connections.pending_revocations import (
+    RevocableTokens,
+    leave_to_worker,
+    queue_revocation,
+    release_orphaned,
+)
 from one_runtime.db import schema
 from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 from one_runtime.tenancy.events import Actor
+from one_runtime.tokens import revocation
 from one_runtime.tokens.refresh import fresh_credentials
+from tests.application import Client
+from tests.billing import ENTRY, OAUTH, PATH, SLUG, Billing
+from tests.egress.upstream import answer, hang
 from tests.tokens.rotating import RotatingApplication, Seeded, connect, token_of
 from tests.waiting import eventually
 
@@ -242,3 +252,44 @@ async def test_an_expired_access_token_beside_the_same_refresh_token_is_not_kept
     app.application.clock.advance(hours=2)
     await authorize(app, {**second, "refresh_token": first["refresh_token"]})
     assert await stored_revocations(app) == 0
+
+
+async def queue_revocations(billing: Billing, entry: str, count: int) -> Client:
+    """Create an organization with a custom integration, and queue revocations of tokens of end users' own clients."""
+    client, installation = await billing.organization(), billing.application.installation
+    registered = await client.http.put(f"{PATH}/{SLUG}", content=entry, headers={"content-type": "application/yaml"})
+    assert registered.status_code == 201, registered.text
+    organization_id = (await client.get("/v1/organization")).json()["id"]
+    async with installation.database.write() as tx:
+        integration = await installation.catalogs.require(tx, organization_id, SLUG)
+        metadata = TokenMetadata(audience=integration.audience("oauth2"))
+        for number in range(count):
+            secrets = {"access_token": f"at-{number}", "client_id": "own", "client_secret": "own secret"}
+            tokens = RevocableTokens(organization_id, f"user {number}", SLUG, "oauth2", metadata, {}, secrets)
+            now = installation.clock()
+            pending = await queue_revocation(tx, installation.vault, installation.catalogs, tokens, "disconnected", now)
+            await leave_to_worker(tx, pending, now)
+    return client
+
+
+@pytest.mark.promise("P12")
+async def test_hanging_provider_of_one_organization_does_not_delay_revocations_of_another(billing: Billing) -> None:
+    await queue_revocations(billing, ENTRY + OAUTH, 40)
+    billing.application.clock.advance(seconds=1)
+    await queue_revocations(billing, ENTRY + OAUTH.replace("acme.com/revoke", "acme.com/other"), 20)
+    billing.upstream.answers["/revoke"] = hang
+    billing.upstream.answers["/other"] = answer(200)
+    run = asyncio.create_task(revocation.revoke_due(billing.application.installation))
+    try:
+        await eventually(lambda: billing.reached.count("id.acme.com/other") == 20)
+        assert billing.reached.count("id.acme.com/revoke") == revocation.CONCURRENT
+    finally:
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+
+async def test_one_run_revokes_all_tokens_of_one_organization(billing: Billing) -> None:
+    await queue_revocations(billing, ENTRY + OAUTH, 3 * revocation.AT_ONCE)
+    billing.upstream.answers["/revoke"] = answer(200)
+    assert await revocation.revoke_due(billing.application.installation) == 3 * revocation.AT_ONCE
+    assert billing.reached.count("id.acme.com/revoke") == 3 * revocation.AT_ONCE

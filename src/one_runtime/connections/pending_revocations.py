@@ -9,7 +9,7 @@ kept with this connection (`kept_with`), and the worker does not see them.
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from one_runtime.clock import Clock
 from one_runtime.connections.credentials import INVALIDATED_AUDIENCE, ConnectionKey, TokenMetadata
 from one_runtime.connections.credentials import load as load_credential
 from one_runtime.db.engine import Database, Row, Transaction
+from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import connections, credentials, revocations
 from one_runtime.encryption import key_ring
@@ -133,7 +134,7 @@ class _KeptRow(NamedTuple):
 
 
 _INSERT = insert(revocations)
-_QUEUE: Final = Queue(revocations, LEASE)
+_QUEUE: Final = Queue(revocations, LEASE, ~in_list(revocations.c.organization_id, "excluded"))
 _RELEASE = update(revocations).where(revocations.c.id == bindparam("revocation")).values(due_at=bindparam("now"))
 _EXPIRED = delete(revocations).where(revocations.c.give_up_at <= bindparam("now"))
 
@@ -421,11 +422,16 @@ async def leave_to_worker(tx: Transaction, pending: PendingRevocation | None, no
         wake_on_commit(tx, revocations)
 
 
-async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list[PendingRevocation]:
-    """Reserve and return the rows that are due. Delete expired rows, and rows that cannot be decrypted."""
+async def claim(
+    tx: Transaction, vault: Vault, clock: Clock, limit: int, excluded: Collection[str] = ()
+) -> list[PendingRevocation]:
+    """Reserve and return the rows that are due. Delete expired rows, and rows that cannot be decrypted.
+
+    `excluded`: organizations whose rows have to wait.
+    """
     claimed = []
     await tx.execute(_EXPIRED, now=clock())
-    for row in await _QUEUE.claim(tx, clock, limit):
+    for row in await _QUEUE.claim(tx, clock, limit, excluded=sorted(excluded)):
         try:
             claimed.append(_decrypt(vault, row))
         except KeyNotInRing:  # a server with the key can claim the row after the lease

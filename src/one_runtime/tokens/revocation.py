@@ -4,6 +4,7 @@ After a temporary failure, the worker repeats the revocation for a day.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,10 +26,14 @@ from one_runtime.oauth.revocation import RevocationFailure, read_revocation, rev
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tokens.endpoint import send
 
-BATCH: Final = 100
-"""Maximum number of queued revocations in one run of `revoke_due`."""
 CONCURRENT: Final = 16
-"""Maximum number of concurrent revocations in one call of `revoke_all`."""
+"""Maximum number of concurrent revocations in one call of `revoke_all`, and of one organization in `revoke_due`."""
+AT_ONCE: Final = 4 * CONCURRENT
+"""Maximum number of concurrent revocations in one run of `revoke_due`."""
+_BATCH: Final = CONCURRENT // 2
+_POLL: Final = 1.0  # seconds between two looks into the queue while a revocation runs
+_RUN: Final = 60.0
+"""Seconds after which a run starts no further revocation. Otherwise, the run of a busy process would never end."""
 _FIRST_DELAY: Final = timedelta(minutes=1)
 _MAX_DELAY: Final = timedelta(hours=1)
 
@@ -75,14 +80,69 @@ async def revoke_all(installation: Installation, claimed: Iterable[PendingRevoca
 async def revoke_due(installation: Installation) -> int:
     """Reserve the queued revocations that are due, and revoke their tokens. Return the number of these revocations.
 
-    On an unconfirmed copy of the database, do nothing.
+    One organization gets at most `CONCURRENT` revocations at a time. So its hanging provider does not delay those of
+    other organizations, which the queue drops after a day. On an unconfirmed copy of the database, do nothing.
     """
     if not installation.liveness.is_live:
         return 0
-    async with installation.database.write() as tx:
-        claimed = await pending_revocations.claim(tx, installation.vault, installation.clock, BATCH)
-    await revoke_all(installation, claimed)
-    return len(claimed)
+    return await _RevocationRun(installation).execute()
+
+
+class _RevocationRun:
+    """One run of `revoke_due`. `_excluded`: the organizations that can claim nothing, at the last look."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation, self._loop = installation, asyncio.get_running_loop()
+        self._running = dict[asyncio.Task[list[RevocationResult]], str]()  # by the organization
+        self._excluded, self._look_at = frozenset[str](), self._loop.time()
+        self._started = 0
+
+    async def execute(self) -> int:
+        """Revoke tokens until no row is due. Return the number of rows."""
+        end, errors = self._loop.time() + _RUN, list[BaseException]()
+        try:
+            while True:
+                try:
+                    while self._loop.time() < end and self._has_room():
+                        await self._claim()
+                except Unavailable as away:  # the running revocations end first
+                    errors.append(away)
+                    end = self._loop.time()
+                if not self._running:
+                    break
+                finished, _ = await asyncio.wait(self._running, timeout=_POLL, return_when=asyncio.FIRST_COMPLETED)
+                for task in finished:
+                    del self._running[task]
+                errors += [error for task in finished if (error := task.exception()) is not None]
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+        if errors:
+            raise errors[0]
+        return self._started
+
+    def _has_room(self) -> bool:
+        """Return True if the queue can have rows to start now, which the last look did not find or did not return."""
+        is_due = self._loop.time() >= self._look_at or not self._excluded <= self._full()
+        return is_due and len(self._running) + _BATCH <= AT_ONCE
+
+    def _full(self) -> frozenset[str]:
+        """Return the organizations that have too many running revocations for a further batch."""
+        counts = Counter(self._running.values())
+        return frozenset(owner for owner, count in counts.items() if count + _BATCH > CONCURRENT)
+
+    async def _claim(self) -> None:
+        """Start the next batch."""
+        installation, self._excluded = self._installation, self._full()
+        async with installation.database.write() as tx:
+            claimed = await pending_revocations.claim(
+                tx, installation.vault, installation.clock, _BATCH, self._excluded
+            )
+        self._started += len(claimed)
+        for pending in claimed:
+            self._running[asyncio.create_task(_revoke(installation, pending))] = pending.organization_id
+        self._look_at = self._loop.time() + (0 if len(claimed) == _BATCH else _POLL)
 
 
 async def _revoke(installation: Installation, pending: PendingRevocation) -> list[RevocationResult]:
