@@ -33,6 +33,7 @@ from tests.tokens.rotating import (
     connect,
     generation_of,
     read_stored,
+    register_client,
     rotating_application,
     token_of,
 )
@@ -117,6 +118,29 @@ async def hang(app: RotatingApplication, count: int) -> list[Seeded]:
     assert await asyncio.wait_for(refresh_due(patient(app), seconds=0), 15) == count
     await eventually(lambda: all(app.provider.look(connection.family)["waiting"] for connection in hanging))
     return hanging
+
+
+async def test_an_organization_with_hanging_refreshes_leaves_room_for_another(
+    app: RotatingApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("one_runtime.tokens.refresh_due.AT_ONCE", 4)
+    monkeypatch.setattr("one_runtime.tokens.refresh_due.AT_ONCE_OF_ORGANIZATION", 2)
+    other = replace(app, organization_id=await app.application.organization("Southwind"))
+    await register_client(app.installation, other.organization_id)
+    hanging = await connect_many(app, 10, hold="before")
+    app.application.clock.advance(hours=2)
+    run = asyncio.create_task(refresh_due(patient(app)))
+    try:
+        await eventually(lambda: sum(app.provider.look(each.family)["waiting"] for each in hanging) == 2)
+        good = await connect_many(other, 6, life=1.0)
+        app.application.clock.advance(seconds=2)
+        await eventually(lambda: answered(app, good) == {"granted": 6})
+        assert sum(app.provider.look(each.family)["waiting"] for each in hanging) == 2
+    finally:
+        app.provider.behave(hold=None)
+        await run
+    assert answered(app, hanging) == {"granted": 10}
+    assert app.installation.token_hosts.refreshes_of == {}
 
 
 async def test_a_run_ends_in_time_and_the_next_run_does_not_wait_for_hanging_refreshes(

@@ -212,11 +212,13 @@ class TokenHosts:
     """The token hosts of this process, by name.
 
     `scan`: the progress in the list of the due refreshes. `refreshes`: the running background refreshes.
+    `refreshes_of`: their numbers by organization.
     """
 
     def __init__(self) -> None:
         self.scan = Scan()
         self.refreshes = set[asyncio.Task[None]]()
+        self.refreshes_of = Counter[str]()
         self._hosts: dict[str, TokenHost] = {}
         self._measured = set[str]()
 

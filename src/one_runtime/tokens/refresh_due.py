@@ -13,9 +13,10 @@ of the process takes over these refreshes. If the server stops between the two r
 import asyncio
 import random
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.connections import credentials, due_credentials
@@ -39,8 +40,11 @@ BATCH: Final = 200
 PAGES: Final = 10
 """Maximum number of queries of one listing."""
 
-AT_ONCE: Final = 8 * SLOTS
+AT_ONCE: Final = 16 * SLOTS
 """Maximum number of concurrent refreshes in one run. A few hosts that hang cannot use all of them."""
+
+AT_ONCE_OF_ORGANIZATION: Final = AT_ONCE // 2
+"""Maximum number of concurrent refreshes of one organization, which can have many custom integrations that hang."""
 
 _POLL: Final = 1.0  # seconds between two listings while a refresh runs
 _OVERLAP: Final = timedelta(seconds=10)
@@ -48,6 +52,8 @@ _OVERLAP: Final = timedelta(seconds=10)
 
 RUN: Final = 60.0
 """Seconds after which a run ends. Otherwise, the run of a busy process would never end."""
+
+T = TypeVar("T")
 
 log = Logger()
 
@@ -75,6 +81,7 @@ class _RefreshRun:
         self._started = 0
         self._waiting = defaultdict[str, _Waiting](_Waiting)  # by token host
         self._running = installation.token_hosts.refreshes
+        self._running_of = installation.token_hosts.refreshes_of
 
     async def execute(self, seconds: float) -> int:
         """Refresh rows until no row is due, or until every due row waits for its host. Return the number of rows."""
@@ -179,23 +186,38 @@ class _RefreshRun:
         hosts, name = self._installation.token_hosts, self._host_of(row)
         if row.integration_slug in hosts.scan.resumed:  # many rows can be due, as after an outage
             hosts.get(name).limit_rate(now)
-        if len(self._waiting[name]) < PAGES * self._batch:
+        if self._waiting[name].count(row.organization_id) < PAGES * self._batch:
             self._listed.add(row.key)
             self._waiting[name].add(row)
 
     def _start(self) -> None:
         """Start the refreshes for which a slot is free, in a random order of hosts."""
-        now = self._installation.clock()
+        now, full = self._installation.clock(), self._full()
         for name in random.sample(list(self._waiting), len(self._waiting)):
             host, waiting = self._installation.token_hosts.get(name), self._waiting[name]
-            while waiting and len(self._running) < AT_ONCE and (end := host.try_start(now)) is not None:
+            while len(self._running) < AT_ONCE and (queue := waiting.next(full)) is not None:
+                end = host.try_start(now)
+                if end is None:
+                    break
                 self._started += 1
-                task = asyncio.create_task(_refresh_or_postpone(self._installation, waiting.take()))
-                task.add_done_callback(partial(self._end_refresh, end))  # also for a task that is cancelled early
+                key = queue.take()
+                task = asyncio.create_task(_refresh_or_postpone(self._installation, key))
+                # The callback also runs for a task that is cancelled early.
+                task.add_done_callback(partial(self._end_refresh, end, key.organization_id))
                 self._running.add(task)
+                self._running_of[key.organization_id] += 1
+                if self._running_of[key.organization_id] >= AT_ONCE_OF_ORGANIZATION:
+                    full.add(key.organization_id)
 
-    def _end_refresh(self, end: EndOfRefresh, task: asyncio.Task[None]) -> None:
+    def _full(self) -> set[str]:
+        """Return the organizations that cannot start a further refresh. There are at most two."""
+        return {owner for owner, count in self._running_of.items() if count >= AT_ONCE_OF_ORGANIZATION}
+
+    def _end_refresh(self, end: EndOfRefresh, organization_id: str, task: asyncio.Task[None]) -> None:
         end(self._installation.clock())
+        self._running_of[organization_id] -= 1
+        if not self._running_of[organization_id]:
+            del self._running_of[organization_id]
         if not task.cancelled():
             task.exception()  # asyncio logs an error about an exception that no code reads, as after the last run
 
@@ -205,27 +227,71 @@ class _RefreshRun:
 
 
 class _Waiting:
-    """The credentials that wait for one token host, in a random order. So several processes begin with different rows.
+    """The credentials that wait for one token host.
 
-    Credentials without a failure are first. So a probe of a failing host prefers such credentials.
+    Credentials without a failure are first. So a probe of a failing host prefers such credentials. The organizations
+    take turns.
     """
 
     def __init__(self) -> None:
-        self._failed, self._others = list[ConnectionKey](), list[ConnectionKey]()
+        self._failed, self._others = _Turns(), _Turns()
 
-    def __len__(self) -> int:
-        return len(self._failed) + len(self._others)
+    def count(self, organization_id: str) -> int:
+        """Return the number of credentials of an organization."""
+        return self._failed.count(organization_id) + self._others.count(organization_id)
 
     def add(self, row: DueCredential) -> None:
+        """Add credentials."""
+        (self._failed if row.failures else self._others).add(row.key)
+
+    def next(self, full: Collection[str]) -> "_Turns | None":
+        """Return the queue with the next credentials, or None. `full`: organizations whose credentials have to wait."""
+        return next((queue for queue in (self._others, self._failed) if queue.has_turn(full)), None)
+
+
+class _Turns:
+    """Credentials in a random order, so that several processes begin with different rows. Organizations take turns."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, list[ConnectionKey]] = {}
+        self._order: list[str] = []
+        """The organizations. The last of them has its turn."""
+
+    def count(self, organization_id: str) -> int:
+        return len(self._keys.get(organization_id, ()))
+
+    def add(self, key: ConnectionKey) -> None:
         """Add credentials at a random place."""
-        keys = self._failed if row.failures else self._others
-        place = random.randrange(len(keys) + 1)
-        keys.append(row.key)
-        keys[place], keys[-1] = keys[-1], keys[place]
+        if key.organization_id not in self._keys:
+            self._keys[key.organization_id] = []
+            _insert(self._order, key.organization_id)
+        _insert(self._keys[key.organization_id], key)
+
+    def has_turn(self, full: Collection[str]) -> bool:
+        """Return True if there are credentials of an organization that is not full. This organization has its turn."""
+        for place in reversed(range(len(self._order))):
+            if self._order[place] not in full:
+                self._order[place], self._order[-1] = self._order[-1], self._order[place]
+                return True
+        return False
 
     def take(self) -> ConnectionKey:
-        """Remove the first credentials, and return the ids of their connection."""
-        return (self._others or self._failed).pop()
+        """Remove the next credentials, and return the ids of their connection."""
+        organization_id = self._order.pop()
+        keys = self._keys[organization_id]
+        key = keys.pop()
+        if keys:
+            _insert(self._order, organization_id)
+        else:
+            del self._keys[organization_id]
+        return key
+
+
+def _insert(values: list[T], value: T) -> None:
+    """Add a value at a random place, and the value of this place to the end."""
+    place = random.randrange(len(values) + 1)
+    values.append(value)
+    values[place], values[-1] = values[-1], values[place]
 
 
 async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
