@@ -229,12 +229,11 @@ class _RefreshRun:
 class _Waiting:
     """The credentials that wait for one token host.
 
-    Credentials without a failure are first. So a probe of a failing host prefers such credentials. The organizations
-    take turns.
+    Credentials without a failure are first. So a probe of a failing host prefers such credentials.
     """
 
     def __init__(self) -> None:
-        self._failed, self._others = _Turns(), _Turns()
+        self._failed, self._others = _SharedQueue(), _SharedQueue()
 
     def count(self, organization_id: str) -> int:
         """Return the number of credentials of an organization."""
@@ -244,18 +243,21 @@ class _Waiting:
         """Add credentials."""
         (self._failed if row.failures else self._others).add(row.key)
 
-    def next(self, full: Collection[str]) -> "_Turns | None":
+    def next(self, full: Collection[str]) -> "_SharedQueue | None":
         """Return the queue with the next credentials, or None. `full`: organizations whose credentials have to wait."""
-        return next((queue for queue in (self._others, self._failed) if queue.has_turn(full)), None)
+        return next((queue for queue in (self._others, self._failed) if queue.has_next(full)), None)
 
 
-class _Turns:
-    """Credentials in a random order, so that several processes begin with different rows. Organizations take turns."""
+class _SharedQueue:
+    """Credentials of several organizations, of which each has the same chance to be next.
+
+    The order is random, so that several processes begin with different rows.
+    """
 
     def __init__(self) -> None:
         self._keys: dict[str, list[ConnectionKey]] = {}
         self._order: list[str] = []
-        """The organizations. The last of them has its turn."""
+        """The organizations. The last of them is next."""
 
     def count(self, organization_id: str) -> int:
         return len(self._keys.get(organization_id, ()))
@@ -267,8 +269,8 @@ class _Turns:
             _insert(self._order, key.organization_id)
         _insert(self._keys[key.organization_id], key)
 
-    def has_turn(self, full: Collection[str]) -> bool:
-        """Return True if there are credentials of an organization that is not full. This organization has its turn."""
+    def has_next(self, full: Collection[str]) -> bool:
+        """Return True if there are credentials of an organization that is not full. This organization is next."""
         for place in reversed(range(len(self._order))):
             if self._order[place] not in full:
                 self._order[place], self._order[-1] = self._order[-1], self._order[place]
