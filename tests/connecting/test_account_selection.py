@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from one_runtime.connecting import account_selection
+from one_runtime.tokens.revocation import revoke_due
 from tests.authorizations import StartedAuthorization
 from tests.connecting.acme import WITH_WORKSPACES, AcmeAuthorizing, is_untouched
 
@@ -65,6 +66,7 @@ async def test_tokens_of_a_selection_that_is_not_made_are_revoked(runtime: AcmeA
     assert (await runtime.select(page, attempt.cookie)).status_code == 409
     assert (await runtime.outcome(session["session_token"], attempt.authorization_id))["state"] == "failed"
     assert await account_selection.purge_due(runtime.application.installation) == 1
+    assert await revoke_due(runtime.application.installation) == 1, "a slow provider delays no other purge"
     assert runtime.revoke_all_grants() == 0
 
 

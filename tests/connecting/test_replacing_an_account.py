@@ -81,6 +81,7 @@ async def test_unanswered_question_ends_after_ten_minutes_and_revokes_the_other_
     runtime.application.clock.advance(minutes=11)
     assert (await runtime.select(page, attempt.cookie, REPLACE)).status_code == 409
     assert await account_selection.purge_due(runtime.application.installation) == 1
+    assert await revoke_due(runtime.application.installation) == 1
     assert runtime.revoke_all_grants(INITECH) == 0
     assert runtime.revoke_all_grants(GLOBEX) == 1
 

@@ -190,6 +190,7 @@ async def test_an_unredeemed_connection_is_revoked_unless_another_may_share_its_
     before = runtime.provider.process.log().count("POST /o/revoke_token/")
     runtime.application.clock.advance(minutes=11)
     assert await redirect_mode.purge_due(runtime.application.installation) == 1
+    assert await revocation.revoke_due(runtime.application.installation) == (0 if connected else 1)
     assert runtime.provider.process.log().count("POST /o/revoke_token/") == before + (0 if connected else 2)
     assert await pending(runtime) == (1 if connected else 0)
     for connection in present:  # at the end of the other connection

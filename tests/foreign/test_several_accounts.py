@@ -20,6 +20,7 @@ from one_runtime.catalog.loader import load_catalog
 from one_runtime.connecting import account_selection
 from one_runtime.db.schema import consents
 from one_runtime.encryption.vault import SealContext, Sealed
+from one_runtime.tokens.revocation import revoke_due
 from tests.application import PUBLIC_URL, RunningAcme, running, settings_for, started
 from tests.authorizations import OUR_PAGE, StartedAuthorization
 from tests.foreign.connecting import Connecting, register
@@ -165,6 +166,7 @@ async def test_account_selection_expires(runtime: Connecting) -> None:
     assert (await select_account(runtime, page, attempt.cookie, "0")).status_code == 409
     assert (await runtime.outcome(token, attempt.authorization_id))["state"] == "failed"
     assert await account_selection.purge_due(runtime.application.installation) == 1
+    assert await revoke_due(runtime.application.installation) == 1
     assert not await is_accepted(runtime, tokens), "the granted tokens are revoked"
 
 

@@ -22,6 +22,7 @@ from one_runtime.connections.pending_revocations import (
     PendingRevocation,
     RevocableTokens,
     RevocationCause,
+    leave_to_worker,
     queue_revocation,
 )
 from one_runtime.context import Installation
@@ -29,7 +30,6 @@ from one_runtime.db.engine import Transaction
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.jobs.queue import database_now
 from one_runtime.oauth.token_response import TokenSet
-from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
 
 BATCH: Final = 100
@@ -170,16 +170,16 @@ def read_answer(payload: bytes, number: int, client: OAuthClient | None) -> Answ
 async def purge_due(installation: Installation) -> int:
     """End authorization attempts that reached their time limit. Delete old attempts.
 
-    Revoke the stored tokens, unless another connection possibly uses the same grant. Return the number of ended and
-    deleted attempts. Several processes can run this function at the same time.
+    The worker then revokes the stored tokens, unless another connection possibly uses the same grant. Return the number
+    of ended and deleted attempts. Several processes can run this function at the same time.
     """
     vault = installation.vault
     async with installation.database.write() as tx:
         now = await database_now(tx, installation.clock)
         abandoned = await authorization_attempts.abandon(tx, vault, now, BATCH)
-        revocations = await _queue_revocations(tx, installation, abandoned)
+        for pending in await _queue_revocations(tx, installation, abandoned):
+            await leave_to_worker(tx, pending, now)
     expired = len(abandoned) + await authorization_attempts.expire(installation.database, now)
-    await revoke_all(installation, revocations)
     return expired + await authorization_attempts.purge(installation.database, now)
 
 

@@ -24,7 +24,12 @@ from one_runtime.connecting import sessions
 from one_runtime.connecting.sessions import ConnectSession, SessionExpired, Status, unavailable_error
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
-from one_runtime.connections.pending_revocations import PendingRevocation, RevocableTokens, queue_revocation
+from one_runtime.connections.pending_revocations import (
+    PendingRevocation,
+    RevocableTokens,
+    leave_to_worker,
+    queue_revocation,
+)
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.precondition import Precondition
@@ -270,14 +275,15 @@ async def cancel(
 
 
 async def purge_due(installation: Installation) -> int:
-    """Delete held connections that were not redeemed in time, and revoke the tokens. Return the number of connections.
+    """Delete held connections that were not redeemed in time. Return the number of connections.
 
-    Several processes can run this function at the same time, because only one process can end a session.
+    The worker then revokes the tokens. Several processes can run this function at the same time, because only one
+    process can end a session.
     """
     async with installation.database.read() as tx:
         now = await database_now(tx, installation.clock)
         due = await tx.all(_DUE, _SessionRow, now=now, limit=BATCH)
-    expired, revocations = 0, list[PendingRevocation]()
+    expired = 0
     for session_id, organization_id in due:
         async with installation.database.write() as tx:
             session = await sessions.find_by_id(tx, session_id)
@@ -286,10 +292,9 @@ async def purge_due(installation: Installation) -> int:
             note = error_note("not_redeemed", "The code was not redeemed within 10 minutes.", now)
             actor = Actor(organization_id, "system")
             pending = await _abandon(tx, installation, actor, session, "expired", note)
+            for revocation in pending or []:
+                await leave_to_worker(tx, revocation, now)
         expired += pending is not None
-        revocations += pending or []
-    # Revoke the tokens after the loop, so that a slow provider cannot delay the deletion of other connections.
-    await revoke_all(installation, revocations)
     return expired
 
 
