@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import psycopg
 import pytest
 
+from one_runtime.clock import system_clock
 from one_runtime.db.engine import Database
 from one_runtime.db.schema import credentials
-from one_runtime.encryption import key_rotation
+from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.key_rotation import Progress, SealedRow
 from one_runtime.encryption.vault import KeyNotInRing, SealContext, Sealed, Vault
 from one_runtime.errors import ConfigurationError
+from one_runtime.jobs import queue
 from tests import sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
 from tests.waiting import async_attempts
@@ -160,6 +163,25 @@ async def test_ring_that_lacks_a_key_reseals_nothing(database: Database, vault: 
     with pytest.raises(ConfigurationError, match=ID[SECOND]):
         await reseal(database, ring(FIRST))
     assert await sealed_rows.used_keys(database) == {ID[FIRST]}
+
+
+async def test_activation_has_the_time_of_the_database_and_not_of_a_wrong_clock(
+    database: Database, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong_clock() -> datetime:
+        return system_clock() + timedelta(hours=5)
+
+    before = system_clock()
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "system_clock", wrong_clock)  # as on another machine
+        async with database.write() as tx:
+            await key_rotation.activate(tx, vault, ID[SECOND], wrong_clock, force=False)
+    async with database.read() as tx:
+        activated = {row.key_id: row.promoted_at for row in await key_ring.list_rows(tx)}[ID[SECOND]]
+    assert activated is not None
+    assert timedelta(seconds=-1) < activated - before < timedelta(minutes=5)
+    await sealed_rows.activate(database, vault, THIRD)
+    assert await sealed_rows.active(database) == ID[THIRD]
 
 
 async def test_key_activated_during_a_run_reseals_every_row(database: Database, vault: Vault) -> None:

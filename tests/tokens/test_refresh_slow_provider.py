@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation, Timing
+from one_runtime.db.schema import credentials
 from one_runtime.jobs.token_hosts import FAILED_CONNECTIONS
 from one_runtime.tokens.refresh import fresh_credentials, refresh
 from one_runtime.tokens.refresh_due import refresh_due
@@ -26,6 +28,15 @@ async def generation_stored(app: RotatingApplication, seeded: Seeded) -> int:
     """Return the generation of the stored refresh token."""
     _, stored = await read_stored(app.installation, seeded.key)
     return generation_of(stored.secrets["refresh_token"])
+
+
+async def lease_of(app: RotatingApplication, seeded: Seeded) -> tuple[object, ...]:
+    """Return the id and the end of the lease of a connection's credentials."""
+    columns = credentials.c.lease, credentials.c.leased_until
+    async with app.installation.database.read() as tx:
+        row = await tx.one(select(*columns).where(credentials.c.connection_id == seeded.key.connection_id))
+    assert row is not None
+    return tuple(row)
 
 
 @pytest.mark.parametrize("hold", ["before", "after"])
@@ -82,6 +93,26 @@ async def test_a_process_sends_no_second_request_while_its_first_one_runs(app: R
     await installation.flights.land()
     assert await generation_stored(app, seeded) == 1
     assert app.provider.answers(seeded.family) == ["granted"]
+
+
+async def test_a_process_with_a_running_request_acquires_no_further_lease(app: RotatingApplication) -> None:
+    """Another lease would be worth nothing, and would hide the end of the first one from other processes."""
+    seeded = await app.connect(hold="after")
+    installation = impatient(app, Timing(lease=timedelta(seconds=0.3), patience=0.3))
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ProviderUnavailable):
+        await fresh_credentials(installation, seeded.key)
+    leased = await lease_of(app, seeded)
+    assert leased[0] is not None
+    app.application.clock.advance(minutes=5)
+    for call_again in (refresh, fresh_credentials):
+        with pytest.raises(ProviderUnavailable):
+            await call_again(installation, seeded.key)
+    await refresh_due(installation)
+    assert await lease_of(app, seeded) == leased
+    app.provider.behave(seeded.family, hold=None)
+    await installation.flights.land()
+    assert await generation_stored(app, seeded) == 1
 
 
 async def test_a_failure_after_the_time_of_the_caller_ends_the_lease_and_is_counted(app: RotatingApplication) -> None:
