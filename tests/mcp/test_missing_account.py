@@ -172,5 +172,25 @@ async def test_state_of_a_request_is_bound_to_its_user_and_its_arguments(
                 await send(to, arguments, text)
 
 
+@pytest.mark.promise("P13")
+async def test_call_that_has_waited_is_not_sent_after_its_token_is_revoked(
+    application: Application, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await use_own_page(agents.owner)
+    token = await agents.token()
+
+    async def revoke_and_connect(*_: object) -> bool:
+        answer = await agents.owner.send("DELETE", f"/v1/end-user-tokens/{token['id']}")
+        assert answer.status_code == 200, answer.text
+        await agents.owner.connect()
+        return True
+
+    monkeypatch.setattr(connect_requests, "is_answered", revoke_and_connect)
+    capable = {"elicitation_callback": answering(lambda _: _nothing())}
+    async with connected(application.app, token["end_user_token"], **capable) as agent:
+        answer = await agent.call("call_read", **ME)
+    assert (answer.is_error, answer.data["code"]) == (True, "unauthenticated")
+
+
 async def _nothing() -> None:
     pass

@@ -60,6 +60,22 @@ async def test_a_waiting_request_ends_when_the_endpoint_ends(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+@pytest.mark.promise("P2")
+async def test_a_waiting_request_ends_when_its_api_key_is_revoked(application: Application, client: Client) -> None:
+    endpoint = await subscribe(client, None, "connection.created")
+    organization_id = (await client.get("/v1/organization")).json()["id"]
+    thief = application.client(await application.key(organization_id))
+    waiting = asyncio.create_task(thief.get(f"/v1/webhook-endpoints/{endpoint['id']}/pending", wait_seconds=30))
+    await asyncio.sleep(0)
+    newest = (await client.get("/v1/api-keys")).json()["api_keys"][0]
+    assert (await client.send("DELETE", f"/v1/api-keys/{newest['id']}")).status_code == 200
+    connection = await client.connect()
+    async with asyncio.timeout(10):
+        answer = await waiting
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert [message["data"]["connection_id"] for message in await fetch(client, endpoint)] == [connection["id"]]
+
+
 async def test_a_waiting_request_ends_when_one_runtime_disables_the_endpoint(
     application: Application, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

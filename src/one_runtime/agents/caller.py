@@ -16,7 +16,14 @@ from one_runtime.db.schema import api_keys, organizations
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Unauthenticated
 from one_runtime.tenancy.agent_policy import UNLIMITED, AgentPolicy
-from one_runtime.tenancy.authentication import INVALID_TOKEN, KEY_COLUMNS, KEY_MATCHES, ApiKeyRow, PresentedKey
+from one_runtime.tenancy.authentication import (
+    INVALID_TOKEN,
+    KEY_COLUMNS,
+    KEY_MATCHES,
+    ApiKeyRow,
+    PresentedKey,
+    require_active_key,
+)
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import AgentSettings
 
@@ -90,6 +97,13 @@ _BY_KEY: Final = (
 )
 
 
+_ACTIVE_TOKEN: Final = select(tokens.c.id).where(
+    tokens.c.organization_id == bindparam("organization"),
+    tokens.c.id == bindparam("token"),
+    tokens.c.revoked_at.is_(None),
+)
+
+
 async def verify_token(tx: Transaction, token: PresentedKey, now: datetime) -> AgentCaller:
     """Return the caller of an end-user token. Raises: Unauthenticated if the token is unknown, expired or revoked."""
     row = await tx.one(_BY_TOKEN, _TokenRow, hash=token.hash)
@@ -115,6 +129,15 @@ async def verify_key(tx: Transaction, key: PresentedKey, end_user_id: str) -> Ag
     principal.require(_SCOPE)
     assert row is not None  # noqa: S101 - `verify` refuses a missing row
     return _caller(principal.actor, end_user_id, UNLIMITED, row.agents)
+
+
+async def require_active(tx: Transaction, caller: AgentCaller) -> None:
+    """Check again, during a long request, that the token or the API key is not revoked. Raises: Unauthenticated."""
+    if caller.api_key_id is not None:
+        await require_active_key(tx, caller.organization_id, caller.api_key_id)
+    token_id, organization_id = caller.end_user_token_id, caller.organization_id
+    if token_id is not None and await tx.one(_ACTIVE_TOKEN, organization=organization_id, token=token_id) is None:
+        raise Unauthenticated(INVALID_TOKEN)
 
 
 def _caller(actor: Actor, end_user_id: str, policy: AgentPolicy, settings: Mapping[str, Any] | None) -> AgentCaller:

@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from one_runtime.agents.approvals import ExactCall, require_approval
-from one_runtime.agents.caller import AgentCaller
+from one_runtime.agents.caller import AgentCaller, require_active
 from one_runtime.agents.method_overrides import replaces_method
 from one_runtime.agents.response_bodies import MAX_RESPONSE
 from one_runtime.agents.response_reading import Reading, ReceivedBody, read_response
@@ -104,12 +104,14 @@ class AgentCalls:
 
         `before_write`: called before One Runtime sends a call that can change something.
 
-        Raises: NotAllowed; InvalidInput; NotFound for an unknown integration; AccountRequired; SeveralConnections; the
-        exceptions of `relay.call`.
+        Raises: NotAllowed; InvalidInput; NotFound for an unknown integration; AccountRequired; SeveralConnections;
+        Unauthenticated if the token or the API key was revoked during the program; the exceptions of `relay.call`.
         """
         installation = self._installation
         async with installation.database.read() as tx:
             slug, organization_id = requested.integration_slug, caller.organization_id
+            if run_id is not None:  # a program runs for up to a minute
+                await require_active(tx, caller)
             integration = await installation.catalogs.get(tx, organization_id, slug)
             require_allowed(caller, requested, integration)
             writes = requested.can_write(integration)
@@ -143,12 +145,16 @@ class AgentCalls:
                 if state.integration is None:
                     raise
                 raise AccountRequired(error.detail, state.integration) from error
+        return await self._answer(response, body, state.connection, reading)
+
+    async def _answer(self, response: Relayed, body: bytes, connection: Connection, reading: Reading) -> AgentResponse:
+        """Return the response of the provider as the caller wants to read it."""
         headers = _headers(response)
         received = ReceivedBody(
             body, _header(response, "content-encoding").lower(), headers.get("content-type", ""), [*response.secrets]
         )
-        read = await read_response(installation.computing, caller.organization_id, received, reading)
-        return AgentResponse(response.status, headers, read.data, state.connection, read.truncated, read.offset)
+        read = await read_response(self._installation.computing, connection.organization_id, received, reading)
+        return AgentResponse(response.status, headers, read.data, connection, read.truncated, read.offset)
 
     async def _require_approval(
         self, caller: AgentCaller, state: CredentialState, requested: AgentCall

@@ -24,8 +24,10 @@ from one_runtime.api.fields import (
     whole_number,
 )
 from one_runtime.api.routing import Authenticated, Installed, Routes
+from one_runtime.context import Installation
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.telemetry.request_observer import WAITS
+from one_runtime.tenancy.authentication import Principal, require_active_key
 from one_runtime.tenancy.events import EventType
 from one_runtime.webhooks import deliveries, endpoints, event_types, pulling, replay
 from one_runtime.webhooks.deliveries import Attempt, Delivery, DeliveryFilter
@@ -282,7 +284,7 @@ async def pull_webhooks(
         EndpointKey(caller.organization_id, webhook_endpoint_id),
         limit=query.limit,
         wait=query.wait_seconds,
-        is_gone=partial(_is_gone, request),
+        is_gone=partial(_is_gone, request, installation, caller),
     )
     return PendingMessages(messages=[WebhookMessage.model_validate(message.document()) for message in messages])
 
@@ -303,8 +305,11 @@ async def acknowledge_webhooks(
     return AcknowledgeAnswer(acknowledged=acknowledged)
 
 
-async def _is_gone(request: Request) -> bool:
-    """Return True if the caller has closed its connection. The first message of a request is its empty body."""
+async def _is_gone(request: Request, installation: Installation, caller: Principal) -> bool:
+    """Return True if the caller has closed its connection. Raises: Unauthenticated if its API key was revoked."""
+    async with installation.database.read() as tx:
+        await require_active_key(tx, caller.organization_id, caller.api_key_id)
+    # The first message of a request is its empty body.
     return await request.is_disconnected() or await request.is_disconnected()
 
 

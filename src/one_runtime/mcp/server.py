@@ -89,6 +89,7 @@ class McpServer:
         if waited is not None:
             if waited.accepted:
                 await self._tools.wait_for_end_user(caller, waited.kind, waited.subject)
+                call = replace(call, has_waited=True)
             elif waited.run_id is None:
                 return _result(_declined(waited))
             if waited.run_id is not None:

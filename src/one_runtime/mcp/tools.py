@@ -9,7 +9,7 @@ from typing import Any, Final
 from one_runtime.agents import approvals, connect_requests
 from one_runtime.agents.accounts import list_connected
 from one_runtime.agents.approvals import ApprovalRequired
-from one_runtime.agents.caller import AgentCaller
+from one_runtime.agents.caller import AgentCaller, require_active
 from one_runtime.agents.calls import AccountRequired, AgentCall, AgentCalls
 from one_runtime.agents.discovery import READS_ONLY, Discovery
 from one_runtime.agents.end_user_action import PausedProgram, need_account, need_approval
@@ -60,12 +60,17 @@ class Resumption:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a tool. `request_id`: the HTTP request. `resumption`: the program that waits for this call, or None."""
+    """A call of a tool.
+
+    `request_id`: the HTTP request. `resumption`: the program that waits for this call, or None. `has_waited`: True if
+    the call has waited for the end user.
+    """
 
     caller: AgentCaller
     arguments: dict[str, Any] | None
     request_id: str
     resumption: Resumption | None = None
+    has_waited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,9 @@ class Tools:
     async def _run_tool(self, tool: Tool, call: ToolCall) -> ToolAnswer | ActionAnswer:
         try:
             try:
+                if call.has_waited:
+                    async with self._installation.database.read() as tx:
+                        await require_active(tx, call.caller)
                 return await self._functions[tool.name](call, parse(tool.arguments, call.arguments))
             except AccountRequired as error:
                 async with self._installation.database.write() as tx:

@@ -49,6 +49,11 @@ KEY_COLUMNS: Final = (
 KEY_MATCHES: Final = api_keys.c.secret_hash == bindparam("key_hash")
 """Condition that finds the row of an API key by its hash. The parameter `key_hash` is `PresentedKey.hash`."""
 _SELECT_KEY: Final = select(*KEY_COLUMNS).where(KEY_MATCHES)
+_ACTIVE_KEY: Final = select(api_keys.c.id).where(
+    api_keys.c.organization_id == bindparam("organization"),
+    api_keys.c.id == bindparam("key"),
+    api_keys.c.revoked_at.is_(None),
+)
 
 RATE_LIMIT_HEADERS: Final = "one_runtime.rate_limit_headers"
 """Key of the response headers of `RateLimit.headers` in the ASGI scope. The key is absent if there is no rate limit."""
@@ -269,6 +274,12 @@ class RateLimit:
 async def read_principal(tx: Transaction, key: PresentedKey) -> Principal:
     """Return the principal of a key. Raises: Unauthenticated if the key is unknown or revoked."""
     return key.verify(await tx.one(_SELECT_KEY, ApiKeyRow, key_hash=key.hash))
+
+
+async def require_active_key(tx: Transaction, organization_id: str, api_key_id: str) -> None:
+    """Check again, during a long request, that the API key is not revoked. Raises: Unauthenticated."""
+    if await tx.one(_ACTIVE_KEY, organization=organization_id, key=api_key_id) is None:
+        raise Unauthenticated(_INVALID)
 
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
