@@ -18,7 +18,7 @@ from one_runtime.errors import OneRuntimeError
 _DESCRIPTION: Final = (
     "Your users connect their third-party accounts, and your product uses these accounts on the users' behalf. "
     "Send the header `Authorization: Bearer oru_…` with an API key of your organization.\n\n"
-    "Responses are JSON, also if the header `Accept` asks for another format. Every path with GET also accepts HEAD, "
+    "Responses are JSON, even if the header `Accept` asks for another format. Every path with GET also accepts HEAD, "
     "except {}."
 )
 

@@ -25,6 +25,8 @@ _SWAGGER: Final = files(fastapi_offline) / "static"
 _ASSETS: Final = {
     "swagger-ui-bundle.js": (_SWAGGER, "text/javascript; charset=utf-8"),
     "swagger-ui.css": (_SWAGGER, "text/css; charset=utf-8"),
+    "icon.svg": (files("one_runtime"), "image/svg+xml"),
+    "reference.css": (_OURS, "text/css; charset=utf-8"),
     "start.js": (_OURS, "text/javascript; charset=utf-8"),
 }
 _HEADERS: Final = {
