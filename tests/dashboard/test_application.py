@@ -163,6 +163,18 @@ async def test_static_files_are_cached_and_unknown_names_are_not_found(team: Tea
         assert (await browser.get(unknown)).status_code == 404
 
 
+async def test_tabs_show_an_icon_the_page_and_the_organization(team: Team) -> None:
+    browser = await team.browser("owner")
+    for path, title in (
+        (f"/o/{team.organization_id}/members", "Members · Northwind"),
+        ("/account", "Your account"),
+    ):
+        page = (await browser.get(path)).text
+        assert f"<title>{title} · One Runtime</title>" in page
+        icon = await browser.get(page.partition('<link rel="icon" href="')[2].partition('"')[0])
+        assert (icon.status_code, icon.headers["content-type"]) == (200, "image/svg+xml")
+
+
 async def test_crash_is_a_page_with_the_request_id_and_without_details(
     team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,8 @@ STYLESHEETS: Final = (
 CONNECT_JS: Final = "connect.js"
 """Name of the popup's script. The dashboard serves it, so that its pages run scripts of no other origin."""
 
-_TYPES: Final = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
+ICON: Final = "icon.svg"
+_TYPES: Final = {"svg": "image/svg+xml", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
 _CACHED: Final = {
     "Cache-Control": "public, max-age=31536000, immutable",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -62,6 +63,7 @@ def load_static_files(connect_js: bytes) -> StaticFiles:
     """Read the static files of the package. `connect_js`: the popup's script."""
     folder = resources.files("one_runtime.dashboard") / "static"
     files = {name: (folder / name).read_bytes() for name in FILES} | {CONNECT_JS: connect_js}
+    files[ICON] = (resources.files("one_runtime") / ICON).read_bytes()
     files["dashboard.css"] = b"".join((folder / name).read_bytes() for name in STYLESHEETS)
     digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + files[name] for name in sorted(files)))
     return StaticFiles(digest.hexdigest()[:20], files)
