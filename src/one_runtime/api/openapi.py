@@ -7,10 +7,10 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from one_runtime import RELEASE
-from one_runtime.api import conditions, error_examples, idempotency, response_headers
+from one_runtime.api import conditions, idempotency, response_headers
 from one_runtime.api.catalog import CatalogList
 from one_runtime.api.integrations import IntegrationListAnswer
-from one_runtime.api.openapi_examples import describe
+from one_runtime.api.openapi_examples import describe, error_components, error_references
 from one_runtime.api.problems import MEDIA_TYPE, Problem
 from one_runtime.api.routing import ANY, RouteSpec
 from one_runtime.errors import OneRuntimeError
@@ -72,7 +72,7 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
     schemas.pop("ValidationError", None)
     built["components"]["headers"] = dict(response_headers.COMPONENTS)
     errors = [error for spec in specs for error in spec.all_errors]
-    built["components"]["examples"] = error_examples.components(errors, public_url)
+    built["components"]["examples"] = error_components(errors, public_url)
     built["components"]["securitySchemes"] = {
         "apiKey": {"type": "http", "scheme": "bearer", "description": "An organization's API key, `oru_…`."}
     }
@@ -103,7 +103,7 @@ def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
             "description": f"{response['description']} {codes}".strip(),
             "content": {
                 **response["content"],
-                MEDIA_TYPE: {"schema": _schema_of(errors), "examples": error_examples.references(errors)},
+                MEDIA_TYPE: {"schema": _schema_of(errors), "examples": error_references(errors)},
             },
         }
     operation["responses"] = responses

@@ -1,17 +1,31 @@
-"""Add the descriptions and examples of `property_descriptions` to the OpenAPI document."""
+"""Add descriptions and examples to the OpenAPI document: those of `property_descriptions`, and one of each error."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import EllipsisType
 from typing import Any, Final, TypeAlias
 
 from pydantic import JsonValue
 
-from one_runtime.api.described import Described
+from one_runtime.api.described import EXAMPLE_ID, EXAMPLE_TIME, Described
 from one_runtime.api.property_descriptions import find
+from one_runtime.errors import OneRuntimeError
+from one_runtime.explanations.api_errors import API_ERRORS
 
 _Schema: TypeAlias = dict[str, Any]
 
 _OF_TYPE: Final[Mapping[str, JsonValue]] = {"string": "text", "integer": 1, "number": 1, "boolean": True, "null": None}
+
+_REQUEST_ID: Final = "01a21075-411f-70e2-9562-12b446456c0b"
+_MORE_OF_ERRORS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "invalid_input": {"errors": [{"field": "end_user_id", "message": "is required"}]},
+    "provider_unavailable": {"provider_reason": "Service Unavailable"},
+    "several_connections": {
+        "connections": [
+            {"id": EXAMPLE_ID, "name": "ada@example.com", "status": "active", "created_at": EXAMPLE_TIME},
+        ]
+    },
+}
+"""The further properties of some errors, by code."""
 
 
 def describe(document: _Schema) -> None:
@@ -98,3 +112,29 @@ class _Examples:
             return {}
         value: JsonValue = schema.get("const", schema.get("enum", [_OF_TYPE.get(schema.get("type", "string"))])[0])
         return value
+
+
+def error_references(errors: Iterable[type[OneRuntimeError]]) -> dict[str, Any]:
+    """Return the examples of a response, by code: references to the examples of the document."""
+    codes = sorted({error.code for error in errors})
+    return {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
+
+
+def error_components(errors: Iterable[type[OneRuntimeError]], public_url: str) -> dict[str, Any]:
+    """Return the examples of errors, by code. The text of an actual error names the values of the request."""
+    by_code = {error.code: error for error in errors}
+    return {code: _error_example(by_code[code], public_url) for code in sorted(by_code)}
+
+
+def _error_example(error: type[OneRuntimeError], public_url: str) -> Mapping[str, Any]:
+    detail = " ".join(API_ERRORS[error.code])
+    value: dict[str, Any] = {
+        "type": f"{public_url}/docs/errors#{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": detail,
+        "code": error.code,
+        "request_id": _REQUEST_ID,
+        "error": detail,
+    }
+    return {"summary": error.title, "value": value | dict(_MORE_OF_ERRORS.get(error.code, {}))}
