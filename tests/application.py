@@ -173,6 +173,12 @@ class Client:
         """Submit an API key in the popup, as an end user does."""
         return await self.popup("/connect", token, {"auth_type": "api_key", "credentials": {"api_key": key}, **more})
 
+    async def replace_by_key(self, token: str, key: str) -> httpx2.Response:
+        """Submit the key of another account, and agree to the replacement of the connected account."""
+        asked = await self.type_key(token, key)
+        assert asked.json()["code"] == "account_mismatch", asked.text
+        return await self.type_key(token, key, replace_account=asked.json()["detail"])
+
 
 async def require_declared_response(response: httpx2.Response) -> None:
     """Fail the test if the route does not declare a header or the error code of the response (house rule 21)."""

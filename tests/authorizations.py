@@ -1,6 +1,9 @@
 """Steps of an authorization: the requests that the popup's frame, the provider's window and the browser send."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -61,6 +64,20 @@ class Authorizing:
             return await browser.get(
                 f"/connect/callback/{slug or self.slug}?{urlencode(callback)}", headers=request_headers
             )
+
+    async def select(
+        self,
+        page: httpx2.Response,
+        cookie: str | None,
+        number: int = 0,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> httpx2.Response:
+        """Press the button of an account."""
+        form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+        sent = {**OUR_PAGE, **headers, **({"cookie": cookie} if cookie else {})}
+        async with self.browser() as browser:
+            path = "/connect/authorization/account"
+            return await browser.post(path, data={**form, "account": str(number)}, headers=sent)
 
     async def outcome(self, token: str, authorization_id: str) -> dict[str, Any]:
         """Request the outcome of an authorization, as our frame does."""

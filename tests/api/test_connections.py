@@ -339,8 +339,7 @@ async def test_automatic_name_follows_the_account_and_a_chosen_name_stays(client
         moved = await client.connect(user, ACME_KEYS[INITECH], connection_id=first["id"])
         assert (moved["id"], moved["account"]["label"], moved["name"]) == (first["id"], "Initech", expected), user
         session = await client.session(user)
-        typed = {"replace_account": True}
-        assert (await client.type_key(session["session_token"], ACME_KEYS[GLOBEX], **typed)).status_code == 200
+        assert (await client.replace_by_key(session["session_token"], ACME_KEYS[GLOBEX])).status_code == 200
         back = (await client.get(f"{PATH}/{first['id']}")).json()
         assert back["name"] == ("Sales" if expected == "Sales" else label), user
 

@@ -1,15 +1,12 @@
 """Authorizations of Acme accounts in this process, with Acme's entry as it is or changed."""
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
-import httpx2
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,7 +16,7 @@ from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.connecting import sessions
 from one_runtime.demo.acme import GLOBEX
 from tests.application import PUBLIC_URL, Application, RunningAcme, part_of_the_catalog, running, settings_for, started
-from tests.authorizations import OUR_PAGE, Authorizing, StartedAuthorization
+from tests.authorizations import Authorizing, StartedAuthorization
 from tests.foreign.person import ALICE
 from tests.foreign.visitor import Visitor
 
@@ -141,20 +138,6 @@ class AcmeAuthorizing(Authorizing):
             stored = await sessions.find_by_id(tx, session["id"])
         assert stored is not None
         return stored.failed_checks
-
-    async def select(
-        self,
-        page: httpx2.Response,
-        cookie: str | None,
-        number: int = 0,
-        headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> httpx2.Response:
-        """Press the button of an account."""
-        form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
-        sent = {**OUR_PAGE, **headers, **({"cookie": cookie} if cookie else {})}
-        async with self.browser() as browser:
-            path = "/connect/authorization/account"
-            return await browser.post(path, data={**form, "account": str(number)}, headers=sent)
 
     def token_requests(self) -> int:
         """Count the requests to Acme's token endpoint."""

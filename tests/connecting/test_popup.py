@@ -107,7 +107,7 @@ async def test_another_account_replaces_the_first_only_after_the_end_user_agreed
     assert "Globex" in refused.json()["detail"]
     assert (await read_connection(client, first))["account"]["id"] == GLOBEX
     assert (await read_session(client, session))["status"] == "pending"
-    agreed = await client.type_key(session["session_token"], SECOND, replace_account=True)
+    agreed = await client.replace_by_key(session["session_token"], SECOND)
     assert (agreed.status_code, agreed.json()["connection_id"]) == (200, first)
     assert (await read_connection(client, first))["account"] == {"id": INITECH, "label": "Initech"}
 

@@ -193,9 +193,9 @@ async def test_reconnecting_by_redirect_keeps_the_present_connection_until_redee
 ) -> None:
     present = await client.connect()
     session = await client.session(return_url=RETURN_URL)
-    with pytest.raises(AccountMismatch):
+    with pytest.raises(AccountMismatch) as asked:
         await type_key(application, session["session_token"], SECOND)
-    connected = await type_key(application, session["session_token"], SECOND, replace_account=True)
+    connected = await type_key(application, session["session_token"], SECOND, replace_account=asked.value.detail)
     assert connected.return_to is not None
     unchanged = (await client.get(f"/v1/connections/{present['id']}")).json()
     assert unchanged["account"]["id"] == GLOBEX

@@ -111,12 +111,47 @@ async def test_only_the_browser_of_the_callback_answers_and_only_once(runtime: A
     assert connection["account"]["id"] == GLOBEX
 
 
-async def test_consent_in_advance_asks_no_question(runtime: AcmeAuthorizing) -> None:
+async def test_agreement_to_the_same_question_in_advance_asks_no_question(runtime: AcmeAuthorizing) -> None:
     await runtime.connect()
-    agreed = await runtime.authorize((await runtime.session())["session_token"], replace_account=True)
+    question = f"{QUESTION} Confirm to replace the connected account."
+    agreed = await runtime.authorize((await runtime.session())["session_token"], replace_account=question)
     assert (await runtime.call_back(await runtime.allow(agreed, INITECH), agreed.cookie)).status_code == 200
     (connection,) = await runtime.connections()
     assert connection["account"]["id"] == INITECH
+
+
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize("entry_changes", [WITH_WORKSPACES], ids=["several accounts"])
+async def test_agreement_does_not_hold_for_an_account_that_was_connected_since_the_question(
+    runtime: AcmeAuthorizing,
+) -> None:
+    async def connect(number: int) -> tuple[StartedAuthorization, httpx2.Response]:
+        attempt = await runtime.authorize((await runtime.session())["session_token"])
+        accounts = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
+        return attempt, await runtime.select(accounts, attempt.cookie, number)
+
+    async def connected() -> list[str]:
+        return [connection["account"]["id"] for connection in await runtime.connections()]
+
+    runtime.workspaces.names["east"] = "Eastwind"
+    await connect(0)
+    attempt, question = await connect(1)
+    other_tab, other_question = await connect(2)
+    assert (await runtime.select(other_question, other_tab.cookie, REPLACE)).status_code == 200
+    again = await runtime.select(question, attempt.cookie, REPLACE)
+    assert await connected() == ["east"], "south may replace north, but not east"
+    assert "The connected account is Globex Corporation (east)." in again.text
+    assert (await runtime.select(again, attempt.cookie, REPLACE)).status_code == 200
+    assert await connected() == ["south"]
+
+
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize("agreement", ["yes", "Confirm to replace the connected account."])
+async def test_agreement_without_the_question_asks_it(runtime: AcmeAuthorizing, agreement: str) -> None:
+    await runtime.client.connect(key=ACME_KEYS[GLOBEX])
+    token = (await runtime.session())["session_token"]
+    asked = await runtime.client.type_key(token, ACME_KEYS[INITECH], replace_account=agreement)
+    assert (asked.status_code, asked.json()["code"]) == (409, "account_mismatch")
 
 
 @pytest.mark.parametrize("entry_changes", [WITH_WORKSPACES], ids=["several accounts"])

@@ -11,6 +11,7 @@ import pytest_asyncio
 from sqlalchemy import delete, func, select
 
 from one_runtime.connecting import redirect_mode
+from one_runtime.connecting.account_selection import REPLACE
 from one_runtime.db.schema import consents, revocations
 from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.egress.client import Egress
@@ -211,12 +212,13 @@ async def test_the_tokens_of_a_replaced_account_are_revoked(runtime: Connecting)
     connection = await runtime.connect(person=ALICE)
     before = await runtime.token(connection["id"])
     session = await runtime.session()
-    attempt = await runtime.authorize(session["session_token"], replace_account=True)
+    attempt = await runtime.authorize(session["session_token"])
     async with Visitor() as visitor:
         callback = await visitor.consent(attempt.url, BOB)
+    asked = await runtime.call_back(callback, attempt.cookie)
     assert await is_accepted(runtime, before)
     async with running_worker(runtime):
-        assert (await runtime.call_back(callback, attempt.cookie)).status_code == 200
+        assert (await runtime.select(asked, attempt.cookie, REPLACE)).status_code == 200
         # The commit wakes the worker, which revokes.
         refused: bool = await eventually(lambda: is_refused(runtime, before))
         assert refused

@@ -263,7 +263,8 @@ async def test_page_never_contains_a_submitted_secret(client: Client) -> None:
         assert secret not in page.text, what
         assert "Paste this again" in text_of(page), what
     assert "Replace the connected account?" in text_of(pages["another account's"][0])
-    replaced = await submit_key(client, session, ACME_KEYS[INITECH], replace_account="yes")
+    (question,) = re.findall(r'name="replace_account" value="([^"]+)"', pages["another account's"][0].text)
+    replaced = await submit_key(client, session, ACME_KEYS[INITECH], replace_account=unescape(question))
     assert "You can close this window." in text_of(replaced)
 
 

@@ -58,7 +58,7 @@ async def fail_and_connect_in_the_popup(client: Client) -> dict[str, str]:
     assert (await client.popup("", first["session_token"])).status_code == 200
     assert (await client.type_key(first["session_token"], refused)).status_code == 422
     assert (await client.type_key(first["session_token"], ACME_KEYS[GLOBEX])).status_code == 200
-    replaced = await client.type_key(second["session_token"], ACME_KEYS[INITECH], replace_account=True)
+    replaced = await client.replace_by_key(second["session_token"], ACME_KEYS[INITECH])
     assert replaced.status_code == 200
     imported = {"integration_slug": "acme", "end_user_id": "user_popup", "auth_type": "api_key"}
     answer = await client.post("/v1/connections", {**imported, "credentials": {"api_key": refused}})

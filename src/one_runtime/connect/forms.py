@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import ParamOption
 from one_runtime.connect.texts import TEXTS, shown, text
-from one_runtime.connect.wire import ConnectionName, Name, Sent, Values
+from one_runtime.connect.wire import ConnectionName, Name, Question, Sent, Values
 from one_runtime.connecting.popup import PopupView, SubmittedForm
 from one_runtime.connections.connections import ADD, Connection
 from one_runtime.errors import MalformedRequest
@@ -44,7 +44,7 @@ class FormPost(Sent):
     auth_type: Name | None = None
     search: Filter = ""
     category: Filter = ""
-    replace_account: Literal["yes"] | None = None
+    replace_account: Question | None = None
     connection: Name | None = None
     params: Values = Field(default_factory=dict)
     credentials: Values = Field(default_factory=dict, repr=False)
@@ -57,7 +57,7 @@ class FormPost(Sent):
             params={name: value for name, value in self.params.items() if value},
             credentials={name: value for name, value in self.credentials.items() if value},
             name=self.name or None,
-            replace_account=self.replace_account is not None,
+            replace_account=self.replace_account,
             connection=self.connection,
             integration_slug=self.integration_slug,
         )

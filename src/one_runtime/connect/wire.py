@@ -29,6 +29,8 @@ def _no_nul(value: str) -> str:
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Value = Annotated[str, StringConstraints(max_length=MAX_VALUE_LENGTH), AfterValidator(_no_nul)]
 ConnectionName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), AfterValidator(_no_nul)]
+Question = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+"""The question if a new account replaces the connected account (`AccountMismatch`), which the end user agreed to."""
 S = TypeVar("S", bound="Sent")
 Values = Annotated[dict[Name, Value], Field(max_length=MAX_VALUES)]
 
@@ -61,7 +63,7 @@ class ConnectBody(Sent):
     params: Values = Field(default_factory=dict)
     credentials: Values = Field(default_factory=dict, repr=False)
     name: ConnectionName | None = None
-    replace_account: bool = False
+    replace_account: Question | None = None
     connection: Name | None = None
 
 

@@ -87,13 +87,13 @@ class Question:
 class AnsweredQuestion:
     """The stored tokens with the end user's answer. `account_id`: the account of the tokens, if known.
 
-    Exactly one of `replaces_account` and `keeps_account` is True if the question was about a replacement. `connection`:
-    the id of the selected connection, or `ADD`, if the question was about connections.
+    If the question was about a replacement, either `agreed_to` is the question, or `keeps_account` is True.
+    `connection`: the id of the selected connection, or `ADD`, if the question was about connections.
     """
 
     granted: GrantedTokens
     account_id: str | None
-    replaces_account: bool
+    agreed_to: str | None
     keeps_account: bool
     connection: str | None = None
 
@@ -160,11 +160,12 @@ def read_answer(payload: bytes, number: int, client: OAuthClient | None) -> Answ
     paused = _PAUSED.validate_json(payload)
     selected = paused.accounts[number].params if number < len(paused.accounts) else paused.selected
     granted = GrantedTokens(paused.tokens, paused.params, paused.own, client, paused.asked, selected)
-    asks, replaces = paused.replacement is not None, number == REPLACE
+    agreed_to = paused.replacement if number == REPLACE else None
+    keeps = paused.replacement is not None and agreed_to is None
     connection = None
     if paused.connections:
         connection = paused.connections[number] if number < len(paused.connections) else ADD
-    return AnsweredQuestion(granted, paused.account_id, asks and replaces, asks and not replaces, connection)
+    return AnsweredQuestion(granted, paused.account_id, agreed_to, keeps, connection)
 
 
 async def purge_due(installation: Installation) -> int:

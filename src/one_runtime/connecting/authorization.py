@@ -386,11 +386,10 @@ async def _connect(
         account_id = verified.account.id
         details = attempt.details
         connection = new_connection(session, verified, details.name)
-        if answered is None:
-            connection = replace(connection, agreed=details.replace_account)
-        else:
-            agreed = details.replace_account or answered.replaces_account
-            connection = replace(connection, agreed=agreed, answer=answered.connection)
+        connection = replace(connection, agreed_to=details.replace_account)
+        if answered is not None:
+            agreed_to = answered.agreed_to or details.replace_account
+            connection = replace(connection, agreed_to=agreed_to, answer=answered.connection)
         connected = await complete_session(installation, session, context.actor, connection, attempt.id)
         return replace(_result(context), connected=connected)
     except UnexpectedValue as unexpected:

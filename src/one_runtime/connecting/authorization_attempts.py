@@ -89,7 +89,7 @@ class AttemptDetails:
     params: Mapping[str, str]
     scopes: tuple[str, ...] | None = None
     name: str | None = None
-    replace_account: bool = False
+    replace_account: str | None = None
     audience: str | None = None
 
     def __post_init__(self) -> None:

@@ -116,7 +116,7 @@ class PopupView:
 class SubmittedForm:
     """A submitted form.
 
-    `replace_account`: True if the end user agreed that the new account replaces the present account.
+    `replace_account`: the question about replacing the present account (`AccountMismatch`), if the end user said yes.
     `connection`: the connection that the end user selected from several, `ADD`, or None.
     `integration_slug`: the integration that the end user picked, if the session names no integration.
     """
@@ -125,7 +125,7 @@ class SubmittedForm:
     params: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     name: str | None = None
-    replace_account: bool = False
+    replace_account: str | None = None
     connection: str | None = None
     integration_slug: str | None = None
 
@@ -310,7 +310,7 @@ async def connect(
     try:
         verified = await verify_credentials(installation, session.organization_id, integration, auth, values)
         connection = new_connection(session, verified, request.name)
-        connection = replace(connection, agreed=request.replace_account, answer=request.connection)
+        connection = replace(connection, agreed_to=request.replace_account, answer=request.connection)
         return await complete_session(installation, session, actor, connection)
     except OneRuntimeError as error:
         async with installation.database.write() as tx:

@@ -96,9 +96,11 @@ class AccountMismatch(Conflict):
     code = "account_mismatch"
 
     def __init__(self, account: ProviderAccount, present: Connection) -> None:
+        new, old = account.label or account.id, present.account_label or present.account_id
+        if new == old:  # two accounts can have the same label
+            new, old = f"{new} ({account.id})", f"{old} ({present.account_id})"
         super().__init__(
-            f"This is the account {account.label or account.id}. The connected account is "
-            f"{present.account_label or present.account_id}. Confirm to replace the connected account."
+            f"This is the account {new}. The connected account is {old}. Confirm to replace the connected account."
         )
         self.account, self.present = account, present
 
@@ -140,7 +142,8 @@ class NewConnection:
     `name`: None for the automatic name. If the connection replaces a connection whose name was chosen, None keeps the
     chosen name.
     `target`: the id of the connection to replace, or None. `multiple`: True to keep the end user's other connections to
-    the integration. `agreed`: True if the end user agreed to replace the present account by this account.
+    the integration. `agreed`: True if the organization's backend named the connection to replace. `agreed_to`: the
+    question (`AccountMismatch`) that the end user answered with yes, or None. It names both accounts.
     `answer`: the end user's answer to the question of `SeveralConnections`: the id of a connection, `ADD`, or None.
     """
 
@@ -155,6 +158,7 @@ class NewConnection:
     target: str | None = None
     multiple: bool = False
     agreed: bool = False
+    agreed_to: str | None = None
     answer: str | None = None
     scopes: tuple[str, ...] = ()
     missing_scopes: tuple[str, ...] = ()
@@ -357,9 +361,18 @@ def _answered(answer: str, present: Sequence[Connection]) -> Connection | None:
 
 
 def _require_agreement(new: NewConnection, present: Connection) -> Connection:
+    """Return the present connection if the new account may replace its account.
+
+    The agreement holds only for the two accounts of the question. In another browser tab, the end user can have
+    connected a third account since the question.
+
+    Raises: AccountMismatch.
+    """
     known = new.account.id is not None and present.account_id is not None
     if known and new.account.id != present.account_id and not new.agreed:
-        raise AccountMismatch(new.account, present)
+        mismatch = AccountMismatch(new.account, present)
+        if new.agreed_to != mismatch.detail:
+            raise mismatch
     return present
 
 

@@ -258,7 +258,7 @@ class Popup {
     const back = () => this.#form(form.auth, onBack);
     const onReplace = () => {
       back();
-      this.#submit(form, { ...request, replace_account: true }, onBack);
+      this.#submit(form, { ...request, replace_account: sentence }, onBack);
     };
     this.#show(replaceScreen(sentence, { onReplace, onKeep: back }), back);
     this.#focusHeading();
