@@ -1,16 +1,18 @@
 """`queue_revocation`: which events revoke tokens, and which only while no connection may share the grant."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Literal, get_args
 
 import pytest
+from sqlalchemy import select
 
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
 from one_runtime.connections import connections, credentials, pending_revocations
 from one_runtime.connections.connections import NewConnection
-from one_runtime.connections.credentials import ProviderAccount, TokenMetadata
+from one_runtime.connections.credentials import INVALIDATED_AUDIENCE, ProviderAccount, TokenMetadata
 from one_runtime.connections.pending_revocations import (
     LEASE,
     RETENTION,
@@ -21,6 +23,7 @@ from one_runtime.connections.pending_revocations import (
     queue_revocations,
 )
 from one_runtime.db.engine import Database
+from one_runtime.db.schema import revocations
 from one_runtime.tenancy.events import Actor
 from tests import sealed_rows
 from tests.connections.conftest import VAULT
@@ -179,3 +182,46 @@ async def test_tokens_are_deleted_after_a_day(database: Database, actor: Actor) 
         await queue_revocation(tx, VAULT, CATALOGS, tokens_of(actor, None), "disconnected", now)
         assert await pending_revocations.claim(tx, VAULT, lambda: now + RETENTION, 10) == []
         assert await pending_revocations.claim(tx, VAULT, lambda: now + LEASE + timedelta(hours=1), 10) == []
+
+
+async def kept_rows(database: Database) -> set[tuple[str, str | None]]:
+    """Return the connection and the account of each kept row."""
+    statement = select(revocations.c.kept_with, revocations.c.account_id).where(revocations.c.kept_with.is_not(None))
+    async with database.read() as tx:
+        return {(row.kept_with, row.account_id) for row in await tx.all(statement)}
+
+
+async def connection_of(database: Database, actor: Actor, end_user_id: str) -> str:
+    async with database.read() as tx:
+        (connection,) = await connections.list_at_integration(tx, actor.organization_id, end_user_id, SLUG)
+    return connection.id
+
+
+async def keep(database: Database, tokens: RevocableTokens) -> None:
+    async with database.write() as tx:
+        assert await queue_revocation(tx, VAULT, CATALOGS, tokens, "refresh_superseded", system_clock()) is None
+
+
+OTHER_SECRETS: Final = {"access_token": "at-0", "refresh_token": "rt-0"}
+
+
+@pytest.mark.parametrize("audience, rows", [(None, 1), (INVALIDATED_AUDIENCE, 0)], ids=["valid", "invalidated"])
+async def test_tokens_that_no_host_may_receive_any_more_are_not_kept(
+    database: Database, actor: Actor, audience: str | None, rows: int
+) -> None:
+    await connect(database, actor, "user_123", "account-1")
+    tokens = tokens_of(actor, "account-1", secrets=OTHER_SECRETS)
+    await keep(database, replace(tokens, metadata=TokenMetadata(None, audience=audience)))
+    assert len(await kept_rows(database)) == rows
+
+
+async def test_only_the_kept_tokens_of_the_same_account_move_to_another_connection(
+    database: Database, actor: Actor
+) -> None:
+    await connect(database, actor, "user_123", "account-1")
+    await connect(database, actor, "another user", "account-2")
+    first, second = [await connection_of(database, actor, name) for name in ("user_123", "another user")]
+    for account_id in ("account-1", "account-2"):
+        tokens = tokens_of(actor, account_id, secrets=OTHER_SECRETS)
+        await keep(database, replace(tokens, connection_id=first))
+    assert await kept_rows(database) == {(first, "account-1"), (second, "account-2")}
