@@ -231,6 +231,8 @@ REFUSED: Final[list[tuple[str, object]]] = [
         ),
         ("return_urls", ["http://example.com/back"]),
         ("return_urls", [""]),
+        ("return_urls", ["https://example.com/back#"]),  # the code would be in the fragment
+        ("return_urls", ["https://example.com/\x01back"]),
         ("integrations.slugs", {"mode": "listed", "slugs": ["nothing"]}),
         ("integrations.mode", {"mode": "some"}),
         ("integrations.typo", {"typo": 1}),

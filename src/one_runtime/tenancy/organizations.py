@@ -345,13 +345,13 @@ def clean_link(field: str, value: str | None) -> str | None:
     except ValueError as error:
         raise InvalidInput.of(field, "must be a URL, such as https://app.example.com/page") from error
     http_on_loopback = url.scheme == "http" and is_loopback(url.hostname or "")
-    if not url.hostname or url.username is not None or not (url.scheme == "https" or http_on_loopback) or url.fragment:
+    if not url.hostname or url.username is not None or not (url.scheme == "https" or http_on_loopback) or "#" in link:
         raise InvalidInput.of(
             field,
             f"{link[:100]!r} must be an https URL, such as https://app.example.com/page, without a user name or a "
             "fragment. http is allowed only for localhost and loopback addresses",
         )
-    if len(link) > 2000 or re.search(r"[\s\\<>\"]", link):
+    if len(link) > 2000 or re.search(r"[\s\x00-\x1f\x7f\\<>\"]", link):
         raise InvalidInput.of(field, 'must have at most 2000 characters, without spaces and without \\, <, > or "')
     return link
 
