@@ -49,6 +49,16 @@ def test_paths_that_are_not_below_the_base_url_are_refused(path: str) -> None:
     "query", [{str(number): "x" for number in range(60_000)}, {"a": ["x"] * 60_000}, {"a": "é" * 16_001}]
 )
 def test_a_long_query_is_refused_before_it_is_encoded(query: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput, match="query must have at most 16000 characters"):
+    with pytest.raises(InvalidInput, match="query must have at most 16000 bytes"):
         compose("/v1", query)
     assert len(compose("/v1", {"a": "x" * 15_990}).query) == 15_992
+
+
+@pytest.mark.promise("P17")
+@pytest.mark.parametrize(
+    "body", [{"a" * 500_000: [1] * 300}, {"é" * 65_536: 1}, {"a": "x" * 131_072}, {"a": [{"b": "x" * 70_000}] * 2}]
+)
+def test_a_large_form_is_refused_before_its_names_are_repeated(body: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="body must have at most 128 kB if body_format is form"):
+        compose("/v1", {}, body, "form")
+    assert len(compose("/v1", {}, {"a": "x" * 131_000}, "form").body or b"") == 131_002

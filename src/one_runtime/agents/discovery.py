@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from one_runtime.context import Installation
 from one_runtime.errors import NotAllowed, NotFound
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.organizations import Organization
+from one_runtime.validation.similar_names import similar_names
 
 _MAX_LISTED: Final = 60
 READS_ONLY: Final = (
@@ -143,7 +143,7 @@ class Discovery:
         if operation is not None:
             return operation
         names = [each.name for each in await self._library.of_integration(integration.slug, offer.own)]
-        near = get_close_matches(function, names, 5, 0.5)
+        near = similar_names(function, names, 5, 0.5)
         listed = ", ".join(f"{integration.slug}.{each}" for each in near)
         hint = f" Did you mean {listed}?" if near else " tool_search finds functions by what you want to do."
         raise NotFound(f"{integration.name} has no function {function[:64]!r}.{hint}")

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache, cached_property
 from importlib.resources import files
 from types import MappingProxyType
@@ -15,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash
 from one_runtime.catalog.model import CustomIntegration, Integration, dump
 from one_runtime.errors import ConfigurationError, NotFound
+from one_runtime.validation.similar_names import similar_names
 
 T = TypeVar("T")
 
-_LONGEST_NAME: Final = 64
 _BUILD: Final = "To build it, run: python -m one_runtime.catalog.tools.build"
 _OUTDATED: Final = f"Another version of One Runtime wrote catalog.json. {_BUILD}"
 
@@ -107,7 +106,7 @@ class Catalog:
 
     def similar(self, slug: str) -> list[str]:
         """Return up to three slugs that are similar to a mistyped slug, the most similar first."""
-        return get_close_matches(slug[:_LONGEST_NAME].lower(), list(self._by_slug), cutoff=0.8)
+        return similar_names(slug.lower(), self._by_slug, 3, 0.8)
 
     def logo(self, slug: str) -> bytes:
         """Return the integration's logo, an SVG.

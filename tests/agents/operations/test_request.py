@@ -248,3 +248,31 @@ def test_any_arguments_give_a_request_or_one_error(called: Operation, values: li
         assert request.path.count("/") == called.path.count("/")
         assert "#" not in request.query
         assert not any(character in request.path + request.query for character in " ?\r\n\x00")
+
+
+@pytest.mark.promise("P17")
+@pytest.mark.parametrize(
+    "called, arguments",
+    [
+        (GET, {**PATHS, "filter_": {"a" * 900: [1] * 7_000}}),
+        (GET, {**PATHS, "filter_": {"a" * 7_900: [1, 2]}}),
+        (GET, {**PATHS, "filter_": {"a" * 900: [[]] * 5_000}, "fields": ["a" * 9_000]}),
+        (FORM, {"amount": 1, "metadata": {"a" * 900: [1] * 9_000}}),
+        (FORM, {"amount": 1, "metadata": {"a" * 500_000: [[]] * 9_000}}),
+        (FORM, {"amount": 1, "metadata": {"a": "é" * 65_536}}),
+        (FORM, {"amount": 1, "items": [{"a": {"b" * 200: {"c" * 200: 1}}}] * 400}),
+    ],
+)
+def test_names_and_values_of_a_query_or_a_form_are_limited_together(
+    called: Operation, arguments: dict[str, Any]
+) -> None:
+    assert "must have at most 1" in refusal(called, arguments)
+
+
+@pytest.mark.promise("P17")
+def test_an_answer_names_few_of_many_unknown_arguments() -> None:
+    unknown = {f"contact_id_{number}": 1 for number in range(9_000)}
+    with pytest.raises(InvalidInput) as refused:
+        arguments_to_request(GET, PATHS | unknown)
+    assert len(refused.value.errors) == 20
+    assert len(refused.value.detail) < 2_000

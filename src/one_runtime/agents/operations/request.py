@@ -4,18 +4,23 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from one_runtime.agents.requests import MAX_QUERY
+from one_runtime.agents.requests import MAX_FORM, MAX_QUERY
 from one_runtime.catalog.operation import PLACEHOLDER, Argument, ArgumentType, Operation, Style
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.validation.descriptions import expected, one_of
+from one_runtime.validation.similar_names import similar_names
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _SEPARATORS: Final[Mapping[Style, str]] = {"comma": ",", "space": "%20", "pipe": "%7C"}
 _MAX_LISTED: Final = 30
+_MAX_UNKNOWN: Final = 20
+"""Number of unknown arguments that an error names. A caller can send thousands of them."""
+_MAX_SENT_NAME: Final = 1_000
+"""Number of characters of a name such as `filter[created][after]`. Each value of a query or a form has its own name."""
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,30}")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -69,7 +74,7 @@ def arguments_to_request(operation: Operation, arguments: Mapping[str, Any]) -> 
         return OperationRequest(
             operation.method,
             _path(operation, values),
-            _encode(in_query, values),
+            _encode(in_query, values, MAX_QUERY),
             _body(operation, values),
             tuple(_headers(operation, values)),
         )
@@ -80,7 +85,8 @@ def arguments_to_request(operation: Operation, arguments: Mapping[str, Any]) -> 
 def _read_arguments(operation: Operation, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
     """Return the values to send by the name of the argument, and the errors."""
     known = {argument.name: argument for argument in operation.arguments}
-    errors = [FieldError(str(name)[:64], _unknown(str(name), known)) for name in arguments if name not in known]
+    unknown = islice((str(name) for name in arguments if name not in known), _MAX_UNKNOWN)
+    errors = [FieldError(name[:64], _unknown(name, known)) for name in unknown]
     values = {}
     for name, argument in known.items():
         value = arguments.get(name)
@@ -99,7 +105,7 @@ def _read_arguments(operation: Operation, arguments: Mapping[str, Any]) -> tuple
 def _unknown(name: str, known: Iterable[str]) -> str:
     names = list(known)
     folded = {candidate.lower(): candidate for candidate in names}
-    close = get_close_matches(name[:64].lower(), folded, n=1)
+    close = similar_names(name.lower(), folded, 1)
     return f"is not an argument. Did you mean {folded[close[0]]}?" if close else "is not an argument"
 
 
@@ -202,26 +208,39 @@ def _body(operation: Operation, values: Mapping[str, Any]) -> bytes | None:
     if not operation.body:
         return None
     if operation.body_format == "form":
-        return _encode(operation.body, values).encode("ascii")
+        return _encode(operation.body, values, MAX_FORM).encode("ascii")
     if operation.whole_body:
         return _in_json(values.get(operation.body[0].name)).encode()
     members = {field.sent_name: values[field.name] for field in operation.body if field.name in values}
     return _in_json(members).encode()
 
 
-def _encode(arguments: Iterable[Argument], values: Mapping[str, Any]) -> str:
-    """Return the arguments in the encoding of queries and forms. A space becomes `%20`."""
-    pairs = (
-        pair
-        for argument in arguments
-        if argument.name in values
-        for pair in _pairs(argument.sent_name, values[argument.name], argument.style)
-    )
-    return "&".join(f"{quote(name, safe='[]$')}={value}" for name, value in pairs)
+def _encode(arguments: Iterable[Argument], values: Mapping[str, Any], most: int) -> str:
+    """Return the arguments in the encoding of queries and forms. A space becomes `%20`.
+
+    Raises: ValueError if the values, or their names, have more than `most` bytes. A name can occur once for each value.
+    """
+    given = [(argument, values[argument.name]) for argument in arguments if argument.name in values]
+    too_long = ValueError(f"the values of a query or a form, and their names, must have at most {most:,} bytes")
+    if sum(_size_of_sendable(value) for _, value in given) > most:
+        raise too_long
+    pairs = chain.from_iterable(_pairs(argument.sent_name, value, argument.style) for argument, value in given)
+    encoded, left = list[str](), most
+    for name, text in pairs:
+        left -= len(name.encode())
+        if left < 0:
+            raise too_long
+        encoded.append(f"{quote(name, safe='[]$')}={text}")
+    return "&".join(encoded)
 
 
 def _pairs(name: str, value: Any, style: Style) -> Iterator[tuple[str, str]]:
-    """Yield the name and the encoded value of each part of a value. A member of an object becomes `name[member]`."""
+    """Yield the name and the encoded value of each part of a value. A member of an object becomes `name[member]`.
+
+    Raises: ValueError for a long name.
+    """
+    if len(name) > _MAX_SENT_NAME:
+        raise ValueError(f"a name in a query or a form must have at most {_MAX_SENT_NAME:,} characters")
     if isinstance(value, Mapping):
         for key, member in value.items():
             yield from _pairs(f"{name}[{key}]", member, style)
