@@ -20,6 +20,8 @@ from typing import Final
 
 import pytest
 
+from tests.namespaces import mount_namespace
+
 _MODULE: Final = "tests.operating.small_disk"
 _PAGE: Final = 4096
 
@@ -76,14 +78,15 @@ def small_disk(megabytes: int) -> Iterator[SmallDisk]:
 @contextmanager
 def _mounted(folder: Path, megabytes: int) -> Iterator[int]:
     mount = f"mount -t tmpfs -o size={megabytes}m,mode=0777 tmpfs '{folder}'"
-    if os.geteuid() == 0:
-        # PostgreSQL runs as this user then, and may only use the namespaces of its own processes.
-        command, wait = ["unshare", "--mount"], "setpriv --reuid=nobody --regid=nogroup --clear-groups cat"
-    else:
-        command, wait = ["unshare", "--mount", "--user", "--map-root-user"], "cat"
+    # PostgreSQL of root runs as this user, and may only use the namespaces of its own processes.
+    wait = "setpriv --reuid=nobody --regid=nogroup --clear-groups cat" if os.geteuid() == 0 else "cat"
     script = f"{mount} && echo mounted && exec {wait}"
     with subprocess.Popen(
-        [*command, "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*mount_namespace(), "sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -19,7 +19,7 @@ import httpx2
 import pytest
 
 from one_runtime.clock import system_clock
-from one_runtime.db.database_url import create_database
+from one_runtime.db.database_url import create_database, lock_path
 from one_runtime.encryption.vault import new_key
 from one_runtime.errors import ConfigurationError
 from one_runtime.serving.http_protocol import IDLE
@@ -28,6 +28,7 @@ from one_runtime.serving.server import OPEN_FILES
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
 from tests.fork_server import ForkedProcess, run
+from tests.namespaces import mount_namespace
 from tests.ports import free_port
 from tests.promises import serving as processes
 from tests.waiting import attempts, eventually
@@ -162,6 +163,47 @@ def test_links_to_a_sqlite_file_do_not_allow_a_second_server(tmp_path: Path, por
         for path in ("hard.db", "data/one.db"):  # security L4
             other = variables(f"sqlite:///{tmp_path / path}", free_port(), new_key())
             assert f"{path} has 2 names (hard links)" in refusal(other), path
+
+
+def test_bind_mounts_of_a_sqlite_file_do_not_allow_a_second_server(tmp_path: Path, port: int) -> None:
+    """Operations N10. A container that mounts only the database file has a write-ahead log of its own."""
+    folder, file = tmp_path / "data", tmp_path / r"other \folder" / "one.db"
+    folder.mkdir()
+    file.parent.mkdir()
+    file.touch()
+    with serving(variables(f"sqlite:///{folder / 'one.db'}", port, new_key()), port):
+        sentence = refusal_with_mount(folder / "one.db", file)
+        assert sentence.startswith(f"{file} is mounted without its folder")
+        assert "mount the folder of the database instead of the file" in sentence
+        assert "Another server uses" in refusal_with_mount(folder, file.parent)
+    assert file.stat().st_size == 0
+    assert [path.name for path in file.parent.iterdir()] == ["one.db"]
+
+
+def refusal_with_mount(source: Path, target: Path) -> str:
+    """Mount a file or a folder a second time. Return the reason why a server refuses to start on the second path."""
+    path = target if target.suffix else target / "one.db"
+    script = 'mount --bind "$1" "$2" && exec "$3" -m one_runtime serve'
+    result = subprocess.run(
+        [*mount_namespace(), "sh", "-c", script, "sh", str(source), str(target), sys.executable],
+        env=variables(f"sqlite:///{path}", free_port(), new_key()),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert result.returncode == 1, result.stderr
+    return result.stderr
+
+
+def test_renamed_sqlite_file_does_not_allow_a_second_server(tmp_path: Path, port: int) -> None:
+    path, renamed = tmp_path / "one.db", tmp_path / "renamed.db"
+    with serving(variables(f"sqlite:///{path}", port, new_key()), port):
+        path.rename(renamed)
+        assert "Another server uses" in refusal(variables(f"sqlite:///{renamed}", free_port(), new_key()))
+        renamed.rename(path)
+        lock_path(path, "serving").unlink()
+        assert "Another server uses" in refusal(variables(f"sqlite:///{path}", free_port(), new_key()))
 
 
 def test_server_creates_no_folder_for_its_database(tmp_path: Path, port: int) -> None:

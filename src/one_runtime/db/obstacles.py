@@ -239,27 +239,43 @@ def sqlite_obstacle(path: Path) -> Obstacle | None:
     if path.exists() and not _may(path, os.R_OK | os.W_OK):
         verb = "write" if _may(path, os.R_OK) else "read"
         return Obstacle(f"this user cannot {verb} the file {path}", _OWNER)
-    return hard_link_obstacle(path)
+    return path_obstacle(path)
 
 
-def hard_link_obstacle(path: Path) -> Obstacle | None:
-    """Return the reason why no process may open a SQLite file with several names, or None. The file can be missing.
+def path_obstacle(path: Path) -> Obstacle | None:
+    """Return the reason why no process may open a SQLite file by this path, or None. The file can be missing.
 
     SQLite and One Runtime name their further files after the database file: the write-ahead log and the lock of the
-    server. So processes with different names of one file do not see each other, and SQLite damages the file
-    (https://www.sqlite.org/howtocorrupt.html, "Multiple links to the same file").
+    server. So processes with different paths of one file do not see each other, and SQLite damages the file
+    (https://www.sqlite.org/howtocorrupt.html, "Multiple links to the same file"). Symbolic links do no harm, because
+    both resolve them.
     """
     try:
         links = path.stat().st_nlink
     except OSError:  # a missing file has no other name, and `sqlite_obstacle` or SQLite names any other cause
         return None
-    if links < 2:
-        return None
-    return Obstacle(
-        f"{path} has {links} names (hard links), and servers with different names would damage the database",
-        f"Stop all servers on this file, find the names with `find / -xdev -samefile {path}`, and delete all but one. "
-        "For a copy, run `one-runtime backup`.",
-    )
+    if links > 1:
+        return Obstacle(
+            f"{path} has {links} names (hard links), and servers with different names would damage the database",
+            f"Stop all servers on this file, find the names with `find / -xdev -samefile {path}`, and delete all but "
+            "one. For a copy, run `one-runtime backup`.",
+        )
+    if _is_mount_point(path.resolve()):
+        return Obstacle(
+            f"{path} is mounted without its folder, so the write-ahead log beside it, with the latest changes, is "
+            "missing elsewhere, and a second server would damage the database",
+            "Stop all servers on this file, and mount the folder of the database instead of the file.",
+        )
+    return None
+
+
+def _is_mount_point(path: Path) -> bool:
+    mounts = Path("/proc/self/mountinfo")  # exists on Linux only; other systems mount no single files
+    if not mounts.exists():
+        return False
+    # The kernel writes spaces, tabs, line breaks and backslashes of a path as \040 and the like.
+    escaped = re.sub(rb"[ \t\n\\]", lambda match: b"\\%03o" % ord(match[0]), os.fsencode(path))
+    return any(line.split(b" ")[4] == escaped for line in mounts.read_bytes().splitlines())
 
 
 def _existing_folder(path: Path) -> Path:

@@ -24,7 +24,7 @@ from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.disk_reserve import DiskReserve
 from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, WritesRefused, transaction_open
 from one_runtime.db.file_location import file_location
-from one_runtime.db.obstacles import hard_link_obstacle, open_failure
+from one_runtime.db.obstacles import open_failure, path_obstacle
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
 from one_runtime.telemetry.logger import Logger
@@ -89,7 +89,7 @@ class SqliteDatabase(Database):
         self._writing: sqlite3.Connection
 
     async def open(self) -> None:
-        obstacle = hard_link_obstacle(Path(self._path))
+        obstacle = path_obstacle(Path(self._path))
         if obstacle is not None:
             raise obstacle.error()
         self._writing = connect_sqlite(self._path)
