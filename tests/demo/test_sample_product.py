@@ -316,7 +316,7 @@ async def test_only_signed_messages_become_events(client: httpx2.AsyncClient) ->
 
     explanation = {"message": "The provider refused.", "action": "Try again."}
     assert [await send(1), await send(2, explanation=explanation), await send(1)] == [204, 204, 204]
-    refused = [await send(3, new_secret()), await send(4, seconds=-301), await send(5, seconds=301)]
+    refused = [await send(3, new_secret()), await send(4, seconds=-302), await send(5, seconds=302)]
     refused += [await send(6, changed=b" "), (await client.post("/webhooks", content=b"{}")).status_code]
     assert refused == [400] * 5
 
