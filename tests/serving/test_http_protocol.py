@@ -1,8 +1,10 @@
 """Heads, trailers and transfer codings that the server refuses, sent over sockets to uvicorn with our protocol."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import ClassVar
 
 import pytest
 import uvicorn
@@ -16,6 +18,7 @@ pytestmark = pytest.mark.slow
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPLOAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n"
 START = b"GET / HTTP/1.1\r\n"
+LARGE = 16 * 1024 * 1024
 CHUNKED = b"POST %b HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -31,11 +34,26 @@ class Crowded(HttpProtocol):
     max_waiting = 3
 
 
+class Sending(HttpProtocol):
+    """The protocol with little time for a caller that reads nothing. `open`: the open connections."""
+
+    send_seconds = 0.5
+    open: ClassVar[set[HttpProtocol]] = set()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        super().connection_made(transport)
+        self.open.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.open.discard(self)
+
+
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Return the number of bytes of the request's body. `/slow` takes longer than the time for a head.
 
     `/refused` reads no body, as if the key were wrong. `/late` neither, and answers a little later. `/headers` returns
-    the number of headers after the body.
+    the number of headers after the body. `/large` returns 16 MB, at once or, with a query, in pieces.
     """
     size, more = 0, scope["path"] not in {"/refused", "/late"}
     while more:
@@ -47,6 +65,13 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] == "/slow":
         with suppress(TimeoutError):
             await asyncio.wait_for(receive(), 2 * Impatient.head_seconds)
+    if scope["path"] == "/large":
+        pieces = 256 if scope["query_string"] else 1
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE)]})
+        for _ in range(pieces):
+            await send({"type": "http.response.body", "body": bytes(LARGE // pieces), "more_body": True})
+        await send({"type": "http.response.body"})
+        return
     body = b"%d" % (len(scope["headers"]) if scope["path"] == "/headers" else size)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
@@ -428,3 +453,34 @@ async def test_large_rest_of_a_request_after_its_response_is_read_and_the_next_r
         assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
         writer.write(b"0\r\n\r\n" + REQUEST)
         assert await asyncio.wait_for(response(reader), HttpProtocol.head_seconds / 2) == (b"HTTP/1.1 200 OK", b"0")
+
+
+@pytest.mark.parametrize("path", [b"/large", b"/large?pieces"])
+async def test_caller_that_reads_nothing_loses_the_connection(path: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    async with served(Sending) as port:
+        with socket.socket() as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            caller.setblocking(False)
+            await loop.sock_connect(caller, ("127.0.0.1", port))
+            await eventually(lambda: Sending.open)
+            await loop.sock_sendall(caller, b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
+            await eventually(lambda: not Sending.open)
+
+
+async def test_send_timeout_leaves_time_for_all_keepalive_probes() -> None:
+    sockets = list[socket.socket]()
+
+    class Recorded(HttpProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+            super().connection_made(transport)
+            sockets.append(transport.get_extra_info("socket"))
+
+    async with served(Recorded) as port, connected(port) as (reader, writer):
+        writer.write(REQUEST)
+        await response(reader)
+        names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        options = [sockets[0].getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names]
+    idle, interval, probes, send_milliseconds = options
+    assert (idle, interval, probes) == (60, 15, 4)
+    assert send_milliseconds == (idle + interval * probes) * 1000

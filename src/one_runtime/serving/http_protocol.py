@@ -7,7 +7,8 @@ also parses everything that arrives at once: tiny chunks, or requests that the c
 earlier request (pipelining). So `HttpProtocol` parses small pieces, and holds the others.
 
 If the machine of a caller crashes, the caller does not close the TCP connection. Without keepalive, the server would
-wait for data of this caller forever.
+wait for data of this caller forever. A caller that reads nothing keeps its connection too, because the server closes a
+connection only after the caller has the whole response. So the system ends a connection whose caller takes no data.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ PIECE: Final = 4 * 1024
 
 IDLE: Final = 60
 """Seconds without data after which the system sends the first keepalive probe."""
+
+_SEND_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)  # RFC 5482; only Linux has it
 
 # The interval is in seconds. macOS names the first option differently, so the idle time on macOS stays two hours.
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", IDLE), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
@@ -63,6 +66,12 @@ class HttpProtocol(HttpToolsProtocol):
     After a response, also the time for the rest of the request.
     """
 
+    send_seconds: ClassVar = 120.0
+    """Seconds for which a caller may take none of the data that the server sends. Then the system ends the connection.
+
+    Linux also ends a connection after this time without an answer to keepalive probes. So it is as long as all probes.
+    """
+
     max_waiting: ClassVar = 1_000
     """Maximum number of connections with a timer. If there are more, close the connection that waits longest."""
 
@@ -90,10 +99,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._next_parse: asyncio.Handle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        """Turn on TCP keepalive, and start the timer for the first head."""
+        """Turn on TCP keepalive and the send timeout, and start the timer for the first head."""
         super().connection_made(transport)
         self.flow = self._flow = _Flow(transport)
-        _keep_alive(transport.get_extra_info("socket"))
+        _limit_silence(transport.get_extra_info("socket"), self.send_seconds)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -246,10 +255,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._close()
 
 
-def _keep_alive(connection: socket.socket | None) -> None:
+def _limit_silence(connection: socket.socket | None, send_seconds: float) -> None:
     if connection is None or connection.family not in {socket.AF_INET, socket.AF_INET6}:
         return
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE:
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    if _SEND_TIMEOUT is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, _SEND_TIMEOUT, round(send_seconds * 1000))
