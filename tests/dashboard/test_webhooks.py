@@ -151,6 +151,7 @@ async def test_failed_delivery_is_explained_and_delivered_again(team: Team, rece
         return page.text if "Failing" in text_of(page) and ">500<" in page.text else ""
 
     page: str = await eventually(attempted)
+    assert re.search(r'data-label="End user"><a href="[^"]+">user_1</a>', page)
     delivery = re.search(r'href="([^"]+/deliveries/[^"]+)"', page)
     assert delivery is not None
     shown = await support.get(delivery[1])

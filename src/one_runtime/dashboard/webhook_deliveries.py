@@ -10,6 +10,7 @@ from typing import Final, get_args
 from starlette.responses import Response
 
 from one_runtime.dashboard.declarations import Pages
+from one_runtime.dashboard.end_user_labels import find_labels
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.dashboard.webhooks import ONE, find_endpoint
 from one_runtime.db.ids import is_id
@@ -77,6 +78,7 @@ async def show_endpoint(visit: Visit) -> Response:
         rows, older = await deliveries.list_page(
             tx, endpoint, matching, limit=ROWS, before=before if is_id(before) else None
         )
+        labels = await find_labels(visit, tx, [delivery.end_user_id for delivery in rows])
     here = ("webhooks", endpoint.id)
     return visit.render(
         "webhook.html",
@@ -84,6 +86,7 @@ async def show_endpoint(visit: Visit) -> Response:
         endpoint=endpoint,
         reason=DISABLED_ENDPOINTS.get(endpoint.disabled_reason or ""),
         deliveries=rows,
+        labels=labels,
         chosen=chosen,
         statuses=[("", "All"), *((each, each.capitalize()) for each in STATUSES)],
         event_choices=[("", "All"), *((each, each) for each in TYPES)],

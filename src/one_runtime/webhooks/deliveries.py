@@ -140,7 +140,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery of an endpoint, with the type and the time of its event.
+    """A delivery of an endpoint, with the type, the time and the end user of its event.
 
     `id`: the id of the event. `due_at`: time of the next attempt, or None if the status is not `pending`.
     """
@@ -154,6 +154,7 @@ class Delivery:
     response_status: int | None
     error: str | None
     settled_at: datetime | None
+    end_user_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,7 @@ _DELIVERIES: Final = select(
     webhook_deliveries.c.response_status,
     webhook_deliveries.c.error,
     webhook_deliveries.c.settled_at,
+    events.c.end_user_id,
 ).join(events, events.c.id == webhook_deliveries.c.event_id)
 _ONE: Final = _DELIVERIES.where(*_KEY, webhook_deliveries.c.organization_id == bindparam("organization"))
 _ONE_WITH_EVENT: Final = _ONE.add_columns(*(column.label(f"event_{column.name}") for column in _EVENT_COLUMNS))
