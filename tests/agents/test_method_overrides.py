@@ -1,6 +1,7 @@
 """Find the parameters and headers that replace the method of a request that reads."""
 
 import json
+import time
 
 import pytest
 
@@ -114,3 +115,12 @@ def test_header_that_replaces_the_method_is_found(name: str) -> None:
 def test_ordinary_parameters_pass(query: str) -> None:
     assert not replaces_method(query, (("accept", "application/json"),), None)
     assert not replaces_method("", (), b'{"jsonrpc": "2.0", "method": "call", "params": {"_method": 1}}')
+
+
+@pytest.mark.promise("P17")
+def test_a_long_name_of_combining_characters_takes_little_time() -> None:
+    name, begun = "method" + "\u0300\u0316" * 7_900, time.thread_time()
+    assert not replaces_method("", ((name + "x", "a"),), None)
+    assert time.thread_time() - begun < 0.2  # without a limit 700 ms
+    assert replaces_method("", (("_method[" + name, "a"),), None)
+    assert replaces_method("", ((" " * 300 + "_method", "a"),), None)

@@ -26,6 +26,8 @@ _NOT_A_LETTER: Final = re.compile("[^a-z]+")
 _DOTNET: Final = re.compile("%u([0-9a-f]{4})", re.IGNORECASE)
 _DECODED: Final = 3
 """Number of times that a name is decoded. A server behind a proxy can decode a name twice."""
+_LONGEST: Final = 200
+"""Number of characters of a name that are compared. The time of `normalize` grows with the square of the length."""
 
 
 class _Members(list[tuple[str, Any]]):
@@ -64,7 +66,7 @@ def _replaces(name: str, value: str) -> bool:
 
 
 def _is_override(name: str, value: str) -> bool:
-    read = name.partition("\x00")[0]
+    read = name.lstrip(" ").partition("\x00")[0][:_LONGEST]
     forms = {_letters(read), _letters(read.lstrip("[ ").partition("[")[0])}
     if forms & _OVERRIDES:
         return True

@@ -42,7 +42,7 @@ def check(password: str, words: Iterable[str]) -> None:
 
     `words`: words that an attacker tries first, such as the member's e-mail address and the organization's name.
     """
-    if len(encode(password)) > MAX_BYTES:
+    if len(password) > MAX_BYTES or len(encode(password)) > MAX_BYTES:  # normalizing a long text takes long
         raise _invalid(f"must be at most {MAX_BYTES:,} bytes")
     text = _normalize(password)
     if len(text) < MIN_CHARACTERS:
