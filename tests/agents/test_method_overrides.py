@@ -119,7 +119,7 @@ def test_ordinary_parameters_pass(query: str) -> None:
 
 @pytest.mark.promise("P17")
 def test_a_long_name_of_combining_characters_takes_little_time() -> None:
-    name, begun = "method" + "\u0300\u0316" * 7_900, time.thread_time()
+    name, begun = "amethod" + "\u0300\u0316" * 7_900, time.thread_time()
     assert not replaces_method("", ((name + "x", "a"),), None)
     assert time.thread_time() - begun < 0.2  # without a limit 700 ms
     assert replaces_method("", (("_method[" + name, "a"),), None)

@@ -49,6 +49,8 @@ HEAD: Final = MAX_HEAD - 4_000
 SMALL: Final = 16_000
 """Size of a response that the event loop reads, and no process."""
 SECONDS: Final = 20.0
+PAUSE: Final = 0.001
+"""Seconds between two looks at the clock of the loop."""
 PARTS: Final = 6
 """Number of tests that share the routes, because all of them together take minutes on a busy machine."""
 
@@ -113,7 +115,7 @@ class LoopMeter:
         while True:
             begun = time.thread_time()
             try:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(PAUSE)
             finally:  # the end of the block cancels this task in the step of its last work
                 self.longest = max(self.longest, time.thread_time() - begun)
 

@@ -116,10 +116,10 @@ async def test_an_excerpt_contains_no_secret_and_no_signature(client: Client, re
 
     def echo(message: Message) -> Response:
         lines = [f"{name}: {value}" for name, value in message.headers.items() if name.startswith("webhook-")]
-        return Response("\n".join([*lines, secret, "the token is s3cr3t-of-the-url\x00"]), 500)
+        return Response("\n".join([*lines, secret, "the token is s3cr3t-of-the-url\x00, the pin is pin4567"]), 500)
 
     receiver.answers["/hook"] = echo
-    endpoint = await subscribe(client, receiver.url("/hook?token=s3cr3t-of-the-url"), "connection.created")
+    endpoint = await subscribe(client, receiver.url("/hook?token=s3cr3t-of-the-url&pin=pin4567"), "connection.created")
     secret = endpoint["secret"]
     await client.connect()
     await wait_for_deliveries(client, endpoint, failed_attempts=1)
@@ -134,6 +134,7 @@ async def test_an_excerpt_contains_no_secret_and_no_signature(client: Client, re
         for hidden in (secret, secret.removeprefix("whsec_"), signature, signature.removeprefix("v1,")):
             assert hidden not in excerpt
         assert "s3cr3t-of-the-url" not in excerpt
+        assert "pin4567" not in excerpt
 
 
 @pytest.mark.promise("P7")

@@ -7,7 +7,7 @@ Runtime refuses the session.
 An organization without such a page (`AgentSettings.connect_url`) uses One Runtime's own page, in the mode `link`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlencode
@@ -129,7 +129,7 @@ PURGE: Final = batched_delete(requests, requests.c.expires_at < bindparam("befor
 class ConnectLink:
     """The address at which the end user connects the account. `request_id`: None in the mode `link`."""
 
-    url: str
+    url: str = field(repr=False)
     expires_at: datetime
     request_id: str | None
 

@@ -1,6 +1,6 @@
 """Describe what the end user has to do before an agent can go on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ class ActionNeeded:
     kind: Kind
     integration: Integration
     reason: str
-    url: str
+    url: str = field(repr=False)
     expires_at: datetime
     request_id: str | None
 

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict
 
+from pydantic import Field
+
 from one_runtime.agents.authorization import authorizations, redirect_uris
 from one_runtime.agents.authorization.authorizations import (
     AgentAuthorization,
@@ -65,7 +67,7 @@ class AnsweredAgentAuthorization(AgentAuthorizationAnswer, title="AnsweredAgentA
     `continue_url`: null if the answer came too late. Show the end user a page that says so.
     """
 
-    continue_url: str | None
+    continue_url: str | None = Field(repr=False)
 
 
 @router.route(

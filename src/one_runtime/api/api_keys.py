@@ -36,7 +36,7 @@ class ApiKeyAnswer(Answer, title="ApiKey"):
 class CreatedApiKey(ApiKeyAnswer, title="CreatedApiKey"):
     """A new API key. Only this response contains `api_key`, the key itself. Do not log this value."""
 
-    api_key: str
+    api_key: str = Field(repr=False)
 
 
 class ApiKeyPage(Answer):

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Annotated
 
+from pydantic import Field
+
 from one_runtime.agents import approvals
 from one_runtime.agents.approvals import ApprovalRequest, ApprovalRequestClosed, ApprovalStatus
 from one_runtime.api.conditions import Conditional
@@ -56,7 +58,7 @@ class OpenApproval(Body, title="ApprovalOpening"):
 class OpenedApproval(Answer):
     """The address of the page on which the end user approves or refuses the call. Do not log this value."""
 
-    approval_url: str
+    approval_url: str = Field(repr=False)
     expires_at: Time
 
 

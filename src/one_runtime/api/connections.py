@@ -235,7 +235,7 @@ class CredentialsAnswer(Answer, title="Credentials"):
     integration_slug: str
     auth_type: AuthType
     params: dict[str, str]
-    credentials: dict[str, str]
+    credentials: dict[str, str] = Field(repr=False)
     token_expires_at: Time | None
 
 

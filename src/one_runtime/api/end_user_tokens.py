@@ -98,7 +98,7 @@ class CreatedEndUserToken(EndUserTokenAnswer, title="CreatedEndUserToken"):
     `mcp_url`: the address to which the agent sends the token.
     """
 
-    end_user_token: str
+    end_user_token: str = Field(repr=False)
     mcp_url: str
 
 

@@ -118,8 +118,8 @@ class CreateSession(Body, title="NewSession"):
 class CreatedSession(Answer):
     """A new session. Only this response contains `session_token` and `connect_url`. Do not log these two values."""
 
-    session_token: str
-    connect_url: str
+    session_token: str = Field(repr=False)
+    connect_url: str = Field(repr=False)
     id: str
     expires_at: Time
 
@@ -185,7 +185,7 @@ class RedeemCode(Body, title="Redemption"):
 
     model_config = example(code="orcc_…", end_user_id="user_123")
 
-    code: Text
+    code: Text = Field(repr=False)
     end_user_id: Text
 
 

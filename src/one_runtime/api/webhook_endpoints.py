@@ -68,7 +68,7 @@ class WebhookEndpointAnswer(WebhookSettings, title="WebhookEndpoint"):
 class CreatedWebhookEndpoint(WebhookEndpointAnswer, title="CreatedWebhookEndpoint"):
     """A new webhook endpoint. Only this response contains `secret`, with which you verify the messages."""
 
-    secret: str
+    secret: str = Field(repr=False)
 
 
 class WebhookEndpointList(Answer):
@@ -80,7 +80,7 @@ class WebhookEndpointList(Answer):
 class RotatedSecret(Answer):
     """The new secret. Only this response contains the secret. The old secret is valid until `old_secret_expires_at`."""
 
-    secret: str
+    secret: str = Field(repr=False)
     old_secret_expires_at: Time
 
 

@@ -192,7 +192,7 @@ class PreparedAnswer(BaseModel):
     """A prepared authorization. `ticket`: the one-time token that starts the authorization."""
 
     authorization_id: str
-    ticket: str
+    ticket: str = Field(repr=False)
 
 
 class RedirectAnswer(BaseModel):

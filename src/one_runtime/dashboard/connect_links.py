@@ -3,7 +3,7 @@
 The page shows the link only in the answer to the form, because the database stores only a hash of the link's token.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -40,11 +40,11 @@ class TeamLink:
     `recipient`: the end user's e-mail address, or an empty text if the member may not see the address.
     """
 
-    url: str
+    url: str = field(repr=False)
     expires_at: datetime
-    text: str
+    text: str = field(repr=False)
     recipient: str
-    mail_to: str
+    mail_to: str = field(repr=False)
 
 
 async def respond_with_link(visit: Visit, request: LinkRequest) -> Response:

@@ -5,7 +5,7 @@ import datetime as dt
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import jwt
@@ -49,7 +49,7 @@ class ExpectedIdToken:
     issuer: str
     client_id: str
     nonce: str
-    access_token: str
+    access_token: str = field(repr=False)
 
     def __repr__(self) -> str:
         return f"ExpectedIdToken({self.issuer!r})"

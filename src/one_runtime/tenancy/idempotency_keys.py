@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -70,7 +70,7 @@ class StoredResponse:
     """The status and the JSON body of a successful response."""
 
     status: int
-    body: str
+    body: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

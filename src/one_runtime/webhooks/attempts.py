@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from one_runtime import RELEASE
 from one_runtime.clock import Clock
@@ -32,6 +32,9 @@ _BODY_BYTES: Final = 64 * 1024
 """One Runtime reads the response body for at most this time and up to this size. The status alone decides."""
 
 _EXCERPT_BYTES: Final = 2048
+_SHORTEST_VALUE: Final = 6
+_MOST_VALUES: Final = 20
+"""Limits of the values of a URL's query that an excerpt does not repeat. Shorter values are words such as `prod`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ async def post(
                 deadline.reschedule(None)
                 status = response.status
                 retry_after = _retry_after(response, now)
-                hidden = [*secrets, *signed["webhook-signature"].split(), urlsplit(url).query]
+                hidden = [*secrets, *signed["webhook-signature"].split(), *_secrets_of_query(urlsplit(url).query)]
                 excerpt = await _read_excerpt(response, hidden)
     except TimeoutError:
         error = UpstreamTimeout.code
@@ -94,6 +97,12 @@ async def post(
             error = failure.code
     duration = round((time.monotonic() - begun) * 1000)
     return AttemptResult(Attempt(now, duration, status, error, excerpt), retry_after)
+
+
+def _secrets_of_query(query: str) -> list[str]:
+    """Return the query, and its values that can be a secret. A receiver repeats a wrong token, and not the query."""
+    values = [value for _, value in parse_qsl(query) if len(value) >= _SHORTEST_VALUE]
+    return [query, *values[:_MOST_VALUES]]
 
 
 async def _read_excerpt(response: Relayed, secrets: list[str]) -> str | None:
