@@ -95,29 +95,31 @@ class LoopMeter:
     """
 
     longest = 0.0
+    _begun = 0.0
+    _timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def measured(self) -> AsyncIterator[None]:
         """Measure until the block ends. A server collects no garbage of its start, so this process does not either."""
-        self.longest = 0.0
         gc.disable()
-        watch = asyncio.create_task(self._watch())
-        await asyncio.sleep(0)
+        self._begun = time.thread_time()
+        self.longest = 0.0
+        self._look()
         try:
             yield
         finally:
             gc.enable()
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+            self._look()  # the last step ends with the block
+            if self._timer is not None:
+                self._timer.cancel()
 
-    async def _watch(self) -> None:
-        while True:
-            begun = time.thread_time()
-            try:
-                await asyncio.sleep(PAUSE)
-            finally:  # the end of the block cancels this task in the step of its last work
-                self.longest = max(self.longest, time.thread_time() - begun)
+    def _look(self) -> None:
+        """Note the processor time since the last look, and look again after the next step."""
+        if self._timer is not None:
+            self._timer.cancel()
+        now = time.thread_time()
+        self.longest, self._begun = max(self.longest, now - self._begun), now
+        self._timer = asyncio.get_running_loop().call_later(PAUSE, self._look)
 
 
 class Walk:
