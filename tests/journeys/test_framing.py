@@ -59,8 +59,9 @@ async def test_page_whose_own_policy_blocks_the_frame_learns_the_directive(
     page: Page, site: Site, backend: Backend, page_problems: PageProblems
 ) -> None:
     await visit(page, site, await backend.token(), "/frameless")
-    await page.get_by_role("button", name="Connect").click()
-    await eventually(lambda: any("frame-src" in problem for problem in page_problems))
+    async with page.expect_console_message(lambda message: message.text.startswith("One Runtime:")):
+        await page.get_by_role("button", name="Connect").click()
+    assert any("frame-src" in problem for problem in page_problems)
     page_problems.clear()
     await page.keyboard.press("Escape")
     error = (await outcome(page))["error"]
