@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from one_runtime.clock import system_clock
-from one_runtime.db.access import Access, connect, read_access
+from one_runtime.db.access import OLDEST_POSTGRESQL, Access, connect, read_access
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import WritesRefused
 from one_runtime.db.obstacles import sqlite_obstacle
@@ -134,6 +134,21 @@ def test_standby_is_reported(migrated_postgresql_url: str) -> None:
     assert obstacle is not None
     assert obstacle.saw == "PostgreSQL is a standby, which refuses writes"
     assert "the primary server" in obstacle.advice
+
+
+@pytest.mark.parametrize("major", [OLDEST_POSTGRESQL - 1, OLDEST_POSTGRESQL])
+def test_postgresql_older_than_the_supported_versions_is_refused(migrated_postgresql_url: str, major: int) -> None:
+    """An old version needs another PostgreSQL server. So only the answer of the server is changed here."""
+    access = read_access(migrated_postgresql_url)
+    with psycopg.connect(migrated_postgresql_url) as connection:
+        assert access.user.major == connection.info.server_version // 10_000
+    judged = Access(replace(access.user, major=major), access.tables)
+    for obstacle in (judged.obstacle_to_use(), judged.obstacle_to_migration()):
+        if major < OLDEST_POSTGRESQL:
+            assert obstacle is not None
+            assert obstacle.saw == "PostgreSQL 14 is too old: One Runtime supports PostgreSQL 15 or later"
+        else:
+            assert obstacle is None
 
 
 @contextmanager

@@ -11,9 +11,13 @@ from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.obstacles import Obstacle, postgres_obstacle, sqlite_obstacle, url_obstacle
 from one_runtime.db.tables import metadata
 
+OLDEST_POSTGRESQL: Final = 15
+"""The oldest supported major version, which is the oldest maintained one (postgresql.org/support/versioning, 2026)."""
+
 _TABLES: Final = ["alembic_version", *metadata.tables]
 _USER: Final = """
-SELECT quote_ident(current_user) AS name, quote_ident(current_database()) AS database,
+SELECT current_setting('server_version_num')::integer / 10000 AS major,
+    quote_ident(current_user) AS name, quote_ident(current_database()) AS database,
     pg_is_in_recovery() AS on_standby,
     current_setting('transaction_read_only') = 'on' AS read_only,
     (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only') AS read_only_source,
@@ -40,8 +44,12 @@ _OWNER: Final = "Make {name} the owner of all tables: see docs/backup.md, Tables
 
 @dataclass(frozen=True, slots=True)
 class _User:
-    """The database user. `name`, `database`, `schema`: quoted for a statement if necessary, such as "one-runtime"."""
+    """The database user. `major`: the version of PostgreSQL.
 
+    `name`, `database`, `schema`: quoted for a statement if necessary, such as "one-runtime".
+    """
+
+    major: int
     name: str
     database: str
     on_standby: bool
@@ -69,6 +77,11 @@ class Access:
     def obstacle_to_use(self) -> Obstacle | None:
         """Return the reason why a server cannot use the tables, or None."""
         user = self.user
+        if user.major < OLDEST_POSTGRESQL:
+            return Obstacle(
+                f"PostgreSQL {user.major} is too old: One Runtime supports PostgreSQL {OLDEST_POSTGRESQL} or later",
+                "Upgrade PostgreSQL, or use another server.",
+            )
         if user.on_standby:
             return Obstacle(
                 "PostgreSQL is a standby, which refuses writes", "Set ONE_RUNTIME_DATABASE_URL to the primary server."

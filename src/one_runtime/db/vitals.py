@@ -32,7 +32,6 @@ _OTHERS: Final = (
 )
 _VITALS: Final = select(
     func.current_setting("server_version", type_=Text).label("version"),
-    (cast(func.current_setting("server_version_num"), Integer) // 10_000).label("major"),
     (_MAX - _RESERVED - _OTHERS).label("free_for_us"),
     func.current_setting("synchronous_commit", type_=Text).label("synchronous_commit"),
     func.pg_database_size(func.current_database(), type_=Integer).label("size"),
@@ -45,7 +44,6 @@ class PostgresVitals:
     """Facts about a PostgreSQL server."""
 
     version: str
-    major: int
     free_for_us: int
     """Maximum number of connections that this user can have to this database, including open connections."""
     synchronous_commit: str

@@ -34,9 +34,6 @@ from one_runtime.jobs.liveness import InstallationRow
 from one_runtime.settings import Settings
 from one_runtime.tenancy import organizations
 
-OLDEST_POSTGRESQL: Final = 15
-"""The oldest maintained major version (postgresql.org/support/versioning, November 2026)."""
-
 CONNECT_TIMEOUT: Final = 5
 """Seconds to wait for each address of PostgreSQL, for example behind a firewall that drops packets."""
 
@@ -171,9 +168,6 @@ def examine_postgresql(vitals: PostgresVitals, required: int, schema: str) -> li
     if vitals.synchronous_commit == "off":
         saw = f"{name} has synchronous_commit off: a crash can lose commits that store new tokens"
         findings.append(warning("database", saw, "Turn synchronous_commit on for this database."))
-    if vitals.major < OLDEST_POSTGRESQL:
-        saw = f"{name} is no longer maintained"
-        findings.append(warning("database", saw, f"Use {OLDEST_POSTGRESQL} or later."))
     findings = findings or [ok("database", f"{name}, {schema}")]
     size = f"the database uses {vitals.size / _MIB:.0f} MiB; this command cannot check PostgreSQL's disk"
     findings.append(ok("disk", size))
