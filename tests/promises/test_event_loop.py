@@ -21,6 +21,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from one_runtime.agents.requests import MAX_FORM, MAX_QUERY
 from one_runtime.agents.shaping import MAX_BYTES
 from one_runtime.api.middleware import MAX_BODY_BYTES
 from one_runtime.demo.acme import GLOBEX, Acme
@@ -71,6 +72,8 @@ def large_values(size: int = SIZE, many: int = MANY) -> Iterator[Shape]:
     yield "separators", '"' + ",[{" * (size // 3 - 1) + '"'
     yield "quotation marks", '"' + r"\"" * (size // 2 - 1) + '"'
     yield "nested", "[" * 900 + "]" * 900
+    yield "marks", '"' + "\u0316\u0300" * (size // 4 - 1) + '"'
+    yield "method of marks", '{"method":"' + "\u0316\u0300" * (size // 4 - 8) + '"}'
     yield "nests", "[" + ",".join(["[" * 90 + "]" * 90] * (many // 91)) + "]"
 
 
@@ -306,6 +309,13 @@ async def test_no_answer_of_a_provider_occupies_the_event_loop(database_url: str
     assert walk.statuses == {200}
 
 
+SHORTER: Final[Mapping[str, tuple[tuple[str, int, Mapping[str, str]], ...]]] = {
+    "call_read": (("query", MAX_QUERY, {}),),
+    "call_write": (("body", MAX_FORM, {"method": "POST", "body_format": "form"}),),
+}
+"""Arguments with a limit of their own, by tool: the name, the limit in bytes, and further arguments."""
+
+
 def large_calls(schemas: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
     """Yield calls of tools whose arguments, or one of them, are as large as possible."""
     for tool, schema in schemas.items():
@@ -317,6 +327,10 @@ def large_calls(schemas: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str,
                 arguments = {**base, name: "MARK"} if name else "MARK"
                 content, headers = message("tools/call", name=tool, arguments=arguments)
                 yield f"{tool} {name} {kind}", content.replace(b'"MARK"', value.encode()), headers
+        for name, size, more in SHORTER.get(tool, ()):
+            content, headers = message("tools/call", name=tool, arguments={**base, **more, name: "MARK"})
+            for kind, value in large_values(size - 1_000):
+                yield f"{tool} short {name} {kind}", content.replace(b'"MARK"', value.encode()), headers
 
 
 @pytest.mark.soak

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -26,8 +27,12 @@ _NOT_A_LETTER: Final = re.compile("[^a-z]+")
 _DOTNET: Final = re.compile("%u([0-9a-f]{4})", re.IGNORECASE)
 _DECODED: Final = 3
 """Number of times that a name is decoded. A server behind a proxy can decode a name twice."""
-_LONGEST: Final = 200
-"""Number of characters of a name that are compared. The time of `normalize` grows with the square of the length."""
+_MOST: Final = 16_000
+"""Number of characters of unusual names that are compared, and of the value of `method`.
+
+A request with more of them counts as one that replaces its method, because nobody sends so many to read (promise P17 of
+docs/security.md).
+"""
 
 
 class _Members(list[tuple[str, Any]]):
@@ -36,8 +41,20 @@ class _Members(list[tuple[str, Any]]):
 
 def replaces_method(query: str, headers: Iterable[tuple[str, str]], body: bytes | None) -> bool:
     """Return True if a server could read another method from a parameter, a header or a member of a JSON object."""
-    parameters = [*_parameters(query), *headers, *_parameters_of_body(body or b"")]
-    return any(_replaces(name, value) for name, value in parameters)
+    left = _MOST
+    for name, value in chain(_parameters(query), headers, _parameters_of_body(body or b"")):
+        if _is_usual(name):
+            continue
+        left -= len(name)
+        if left < 0 or _replaces(name, value):
+            return True
+    return False
+
+
+def _is_usual(name: str) -> bool:
+    """Return True for most names, which need no decoding."""
+    lower = name.lower()
+    return "ethod" not in lower and "verb" not in lower and name.isascii() and "%" not in name
 
 
 def _parameters(text: str) -> Iterator[tuple[str, str]]:
@@ -56,8 +73,6 @@ def _parameters_of_body(body: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _replaces(name: str, value: str) -> bool:
-    if "ethod" not in name.lower() and "verb" not in name.lower() and name.isascii() and "%" not in name:
-        return False  # most names need no decoding
     for _ in range(_DECODED):
         if _is_override(name, value):
             return True
@@ -66,14 +81,20 @@ def _replaces(name: str, value: str) -> bool:
 
 
 def _is_override(name: str, value: str) -> bool:
-    read = name.lstrip(" ").partition("\x00")[0][:_LONGEST]
+    read = name.partition("\x00")[0]
     forms = {_letters(read), _letters(read.lstrip("[ ").partition("[")[0])}
     if forms & _OVERRIDES:
         return True
     if _METHOD not in forms:
         return False
-    return read.lower() != _METHOD or any(verb in _letters(value) for verb in _VERBS)
+    if read.lower() != _METHOD or len(value) > _MOST:
+        return True
+    letters = _letters(value)
+    return any(verb in letters for verb in _VERBS)
 
 
 def _letters(text: str) -> str:
-    return _NOT_A_LETTER.sub("", unicodedata.normalize("NFKC", text).lower())
+    """Return the letters of a text. Each character is normalized alone, because sorting many marks takes hours."""
+    if not text.isascii():
+        text = "".join(unicodedata.normalize("NFKC", character) for character in text)
+    return _NOT_A_LETTER.sub("", text.lower())
