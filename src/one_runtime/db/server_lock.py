@@ -5,7 +5,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -23,8 +23,7 @@ def hold_server_lock(path: str, refusal: str) -> Iterator[None]:
 
     The lock consists of the file `….serving` and, on Linux, of a byte in the database file itself. The first file has
     the same name for all paths with symbolic links. The byte is also locked after a rename of the database, or without
-    the first file. A missing database file is created, and deleted again if the block stores
-    nothing in it, such as a start that fails before the migrations.
+    the first file. A missing database file is created.
 
     `refusal`: the error message if a server runs.
 
@@ -35,19 +34,10 @@ def hold_server_lock(path: str, refusal: str) -> Iterator[None]:
         try:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if sys.platform == "linux":  # other systems have no locks that belong to an open file, with a range
-                database_file, is_new = Path(path), not Path(path).exists()
-                stack.enter_context(_locked(database_file))
-                if is_new:
-                    stack.callback(_delete_if_empty, database_file)
+                stack.enter_context(_locked(Path(path)))
         except BlockingIOError as error:
             raise ConfigurationError(refusal) from error
         yield
-
-
-def _delete_if_empty(path: Path) -> None:
-    with suppress(FileNotFoundError):  # it was renamed
-        if path.stat().st_size == 0:
-            path.unlink()
 
 
 def _locked(path: Path) -> FileIO:

@@ -61,14 +61,13 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
     # would print the error message about an invalid setting.
     app = _prepare(settings) if settings.workers == 1 else create_app(settings)
     with ExitStack() as stack:
-        is_new = path is not None and not (Path(path).exists() and Path(path).stat().st_size)
-        if path:
-            # Two servers on one file would refresh the same tokens at the same time.
-            refusal = f"Another server uses {path}. Stop the other server first. SQLite allows only one server process."
-            stack.enter_context(hold_server_lock(path, refusal))
         listeners = stack.enter_context(bound_listeners(settings.listen))
         if settings.dashboard_listen:
             listeners += stack.enter_context(bound_listeners(settings.dashboard_listen, "ONE_RUNTIME_DASHBOARD_LISTEN"))
+        is_new = path is not None and not (Path(path).exists() and Path(path).stat().st_size)
+        if path:  # two servers on one file would refresh the same tokens at the same time
+            refusal = f"Another server uses {path}. Stop the other server first. SQLite allows only one server process."
+            stack.enter_context(hold_server_lock(path, refusal))
         if path or migrate_first:
             migrate_configured(settings)
         if is_new:
