@@ -10,17 +10,14 @@ name in aiohttp's cache. So `Connector` checks each IP address again, immediatel
 
 import asyncio
 import errno
-import select
 import socket
 import time
-from asyncio import AbstractEventLoop
 from collections import OrderedDict
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 
 import aiohttp
 from aiohttp import AddrInfoType, ClientRequest, ClientTimeout
@@ -28,15 +25,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
-from aiohttp.http import RawResponseMessage
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import StreamReader
 from aiohttp.tracing import Trace
 
 from one_runtime.egress.addresses import why_refused
 from one_runtime.egress.errors import TargetRefused, UpstreamUnreachable
 from one_runtime.egress.limits import PoolLimits
 from one_runtime.egress.network import Network
+from one_runtime.egress.protocol import Idle, Protocol, SingleUse, Turns
 from one_runtime.egress.target import AllowList, Target, bracketed
 
 _TENANT: Final = ConnectionKey._fields.index("proxy_headers_hash")
@@ -46,8 +41,6 @@ _KEEPALIVE: Final = 4.0
 Many servers, such as Node.js and uvicorn, close an idle connection after 5 seconds. A request that is sent at the same
 moment gets no response, and a POST must not be repeated. So this side closes the connection first.
 """
-_MOST_INFORMATIONAL: Final = 100
-"""Maximum number of informational responses (1xx) before the final response."""
 _ABORT_TIME: Final = 1.0
 """Maximum number of seconds to wait until aborted connections are closed."""
 
@@ -87,66 +80,6 @@ class TenantRequest(ClientRequest):
         return tuple.__new__(ConnectionKey, (*key[:_TENANT], dialling.get().tenant, *key[_TENANT + 1 :]))
 
 
-_Idle: TypeAlias = OrderedDict[ResponseHandler, None]
-"""Idle connections, in the order in which the connections became idle."""
-
-_SingleUse: TypeAlias = dict[ResponseHandler, asyncio.Transport]
-"""Open connections of requests without a tenant, such as the requests of `one-runtime doctor`.
-
-The dictionary stores each transport, because a protocol that is closing no longer has its transport.
-"""
-
-
-class _Protocol(ResponseHandler):
-    """Closes an idle connection that receives data. No request asked for this data.
-
-    Also closes a connection with too many informational responses (1xx). aiohttp reads any number of these responses.
-    So a server that sends them without an end would keep the event loop busy until the timeout of the request.
-    """
-
-    def __init__(self, idle: _Idle, single_use: _SingleUse, loop: AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self._informational = 0
-        self._idle = idle
-        self._single_use = single_use
-        self._readable = select.poll()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-
-    def data_received(self, data: bytes) -> None:
-        # aiohttp calls `data_received(b"")` after a pause, to continue parsing. Such a call contains no data.
-        if data and self in self._idle:
-            self.abort()
-        else:
-            super().data_received(data)
-
-    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        message, _ = data
-        self._informational = self._informational + 1 if message.code < HTTPStatus.OK else 0
-        if self._informational <= _MOST_INFORMATIONAL:
-            super().feed_data(data, size)
-        elif self.transport is not None:
-            self.abort()
-            self.set_exception(HttpProcessingError(message="too many informational responses"))
-
-    def has_received(self) -> bool:
-        """Return True if this idle connection has received data since the last response, or is closed.
-
-        `data_received` misses two cases:
-
-        - The data has arrived at the socket, but the event loop has not read the data yet.
-        - The event loop read the data together with the end of the last response. Then `should_close` is True.
-        """
-        return self.transport is None or self.should_close or bool(self._readable.poll(0))
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._idle.pop(self, None)
-        self._single_use.pop(self, None)
-        super().connection_lost(exc)
-
-
 class Connector(aiohttp.TCPConnector):
     """Opens connections to checked addresses, and reuses idle connections for the same tenant.
 
@@ -165,18 +98,18 @@ class Connector(aiohttp.TCPConnector):
         )
         self._allow = allow
         self._network = network
-        self._idle: _Idle = OrderedDict()
-        self._single_use: _SingleUse = {}
+        self._idle: Idle = OrderedDict()
+        self._single_use: SingleUse = {}
         self._idle_limit = limits.idle_connections
         # aiohttp has no public option for the protocol. A test fails if a version of aiohttp lacks this attribute.
-        self._factory = partial(_Protocol, self._idle, self._single_use, loop=self._loop)  # type: ignore[assignment]
+        self._factory = partial(Protocol, self._idle, self._single_use, Turns(self._loop), loop=self._loop)  # type: ignore[assignment]
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return an idle connection of the tenant, or a new connection. Close idle connections that received data."""
         dial = dialling.get()
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol = cast("_Protocol", connection.protocol)  # None only after the connection is released
+            protocol = cast("Protocol", connection.protocol)  # None only after the connection is released
             self._idle.pop(protocol, None)
             if dial.dialled or not protocol.has_received():
                 break
