@@ -59,6 +59,11 @@ class Offer:
             return None
         return frozenset(entry.slug for entry in self.catalog.integrations if entry.slug in self)
 
+    @property
+    def owner(self) -> str:
+        """Return the organization, for the searches in the library."""
+        return self.caller.organization_id
+
     def find(self, slug: str) -> Integration:
         """Return an integration. Raises: NotFound; NotAllowed."""
         integration = self.catalog.get(slug)
@@ -100,7 +105,7 @@ class Discovery:
     async def search(self, offer: Offer, query: str, slug: str | None, limit: int) -> Findings:
         """Return the functions that match a query, and then integrations. Connected integrations come first."""
         slugs, can_write = offer.slugs if slug is None else {offer.find(slug).slug}, offer.caller.policy.can_write
-        found = await self._library.search(query, slugs, offer.connected, limit, offer.own)
+        found = await self._library.search(query, slugs, offer.connected, limit, offer.own, offer.owner)
         usable = [match for match in found if match.operation.access == "read" or can_write]
         matches = [
             _operation_fields(match.operation)
@@ -135,14 +140,15 @@ class Discovery:
     async def operations(self, offer: Offer, slug: str) -> list[Operation]:
         """Return the functions of an integration that the agent can call. Raises: NotFound; NotAllowed."""
         writes = offer.caller.policy.can_write
-        operations = await self._library.of_integration(offer.find(slug).slug, offer.own)
+        operations = await self._library.of_integration(offer.find(slug).slug, offer.own, offer.owner)
         return [operation for operation in operations if writes or operation.access == "read"]
 
     async def _operation(self, offer: Offer, integration: Integration, function: str) -> Operation:
-        operation = await self._library.get(integration.slug, function, offer.own)
+        operation = await self._library.get(integration.slug, function, offer.own, offer.owner)
         if operation is not None:
             return operation
-        names = [each.name for each in await self._library.of_integration(integration.slug, offer.own)]
+        operations = await self._library.of_integration(integration.slug, offer.own, offer.owner)
+        names = [each.name for each in operations]
         near = similar_names(function, names, 5, 0.5)
         listed = ", ".join(f"{integration.slug}.{each}" for each in near)
         hint = f" Did you mean {listed}?" if near else " tool_search finds functions by what you want to do."

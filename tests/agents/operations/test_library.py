@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from threading import Barrier, BrokenBarrierError
+from threading import Barrier, BrokenBarrierError, Event
 
 import pytest
 
@@ -64,7 +64,25 @@ async def test_concurrent_first_searches_load_the_data_once() -> None:
         return acme_operations(URL)
 
     library = OperationLibrary(with_acme(load_catalog(), URL), (read,))
-    found = await asyncio.gather(*(library.search("contact", None, set(), 3) for _ in range(20)))
+    found = await asyncio.gather(
+        *(library.search("contact", None, set(), 3, owner=str(number)) for number in range(20))
+    )
     assert {len(matches) for matches in found} == {3}
     assert loads == [URL]
     library.close()
+
+
+@pytest.mark.promise("P17")
+async def test_searches_of_one_organization_leave_threads_for_another(library: OperationLibrary) -> None:
+    end = Event()
+    held = [asyncio.create_task(library.run(end.wait, "one")) for _ in range(10)]
+    try:
+        async with asyncio.timeout(5):
+            assert await library.get("acme", "contact_get", owner="two") is not None
+            held[0].cancel()  # the thread goes on, and so does the lock
+            assert await library.get("acme", "contact_get", owner="two") is not None
+        assert not any(task.done() for task in held[1:])
+    finally:
+        end.set()
+        await asyncio.gather(*held, return_exceptions=True)
+    assert all(task.result() for task in held[1:])

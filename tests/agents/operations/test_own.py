@@ -1,5 +1,6 @@
 """Functions of an organization's own OpenAPI documents, from the upload to the search."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -129,3 +130,12 @@ async def test_a_large_document_is_compiled_in_the_process_with_limits() -> None
     read = await read_in_process(EntryDocument(text, "json", SLUG))
     assert read == read_custom(text, "json", SLUG)
     assert len(json.loads(read.operations)) == 900
+
+
+@pytest.mark.promise("P17")
+async def test_concurrent_calls_build_an_index_once(billing: Billing, own: OwnOperations) -> None:
+    client = await billing.organization()
+    await put(client, document())
+    indexes = await asyncio.gather(*(index_of(billing, client, own) for _ in range(8)))
+    assert names(indexes[0]) == ["list_invoices", "void_invoice"]
+    assert len(set(map(id, indexes))) == 1

@@ -1,6 +1,7 @@
 """Find operations in all sources of a server process, such as One Runtime's own data.
 
-A process reads One Runtime's own data at the first search, and not at its start. All searches run on threads.
+A process reads One Runtime's own data at the first search, and not at its start. All searches run on threads, which the
+organizations share fairly: a search in the functions of large custom integrations can take half a second.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Final, TypeAlias, TypeVar
+from weakref import WeakValueDictionary
 
 from one_runtime.agents.operations.data import read_folder
 from one_runtime.agents.operations.file import OperationFile
@@ -26,7 +28,8 @@ _THREADS: Final = 4
 class OperationLibrary:
     """The operations of the integrations of a catalog.
 
-    `own` is the index of an organization's custom integrations, or None. Its operations come before the others.
+    `own` is the index of an organization's custom integrations, or None. Its operations come before the others. `owner`
+    is the organization.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class OperationLibrary:
         self._builtin: OperationIndex | None = None
         self._loading = Lock()
         self._threads = ThreadPoolExecutor(_THREADS, "operations")
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def close(self) -> None:
         """End the threads after the last search."""
@@ -49,15 +53,16 @@ class OperationLibrary:
         connected: Collection[str],
         limit: int,
         own: OperationIndex | None = None,
+        owner: str = "",
     ) -> list[Match]:
         """Return the operations that match a query best. `search.search` explains the arguments."""
-        return await self.run(lambda: search(self._indexes(own), query, slugs, connected, limit))
+        return await self.run(lambda: search(self._indexes(own), query, slugs, connected, limit), owner)
 
-    async def get(self, slug: str, name: str, own: OperationIndex | None = None) -> Operation | None:
+    async def get(self, slug: str, name: str, own: OperationIndex | None = None, owner: str = "") -> Operation | None:
         """Return an operation, or None if no source has the operation."""
-        return await self.run(lambda: _first(index.get(slug, name) for index in self._indexes(own)))
+        return await self.run(lambda: _first(index.get(slug, name) for index in self._indexes(own)), owner)
 
-    async def of_integration(self, slug: str, own: OperationIndex | None = None) -> list[Operation]:
+    async def of_integration(self, slug: str, own: OperationIndex | None = None, owner: str = "") -> list[Operation]:
         """Return all operations of an integration, without those that `search` would leave out."""
 
         def collect() -> list[Operation]:
@@ -69,11 +74,15 @@ class OperationLibrary:
                 seen.update(key for each in new for key in _keys(each))
             return operations
 
-        return await self.run(collect)
+        return await self.run(collect, owner)
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """Run a function on a thread of the library."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+    async def run(self, function: Callable[[], T], owner: str = "") -> T:
+        """Run a function on a thread of the library. `owner`: the organization, which has one function at a time."""
+        lock = self._locks.setdefault(owner, asyncio.Lock())
+        await lock.acquire()
+        running = asyncio.get_running_loop().run_in_executor(self._threads, function)
+        running.add_done_callback(lambda _: lock.release())
+        return await asyncio.shield(running)  # a caller that leaves does not stop the thread
 
     def _indexes(self, own: OperationIndex | None) -> list[OperationIndex]:
         fetched = self._file.index() if self._file is not None else None

@@ -1,9 +1,11 @@
 """Index the operations of an organization's own custom integrations. Each process caches the indexes by revision."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
@@ -32,21 +34,26 @@ class OwnOperations:
     def __init__(self, library: OperationLibrary) -> None:
         self._library = library
         self._by_revision: LRUCache[str, _Cached] = LRUCache(_CACHED, lambda cached: cached.size)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def of(self, installation: Installation, organization_id: str) -> OperationIndex | None:
-        """Return the index of an organization, or None if its custom integrations have no operations."""
-        async with installation.database.read() as tx:
-            revision = await organization_catalogs.find_revision(tx, organization_id)
-            if revision is None:
-                return None
-            cached = self._by_revision.get(revision)
-            if cached is not None:
-                return cached.index
-            texts = await organization_catalogs.list_operations(tx, organization_id)
-            catalog = await installation.catalogs.of(tx, organization_id)
-        index = await self._library.run(lambda: _build(catalog, texts)) if texts else None
-        self._by_revision[revision] = _Cached(index, 100 + sum(map(len, texts.values())))
-        return index
+        """Return the index of an organization, or None if its custom integrations have no operations.
+
+        Concurrent calls build an index once: the operations can have 8 MB, and an index takes up to a second.
+        """
+        async with self._locks.setdefault(organization_id, asyncio.Lock()):
+            async with installation.database.read() as tx:
+                revision = await organization_catalogs.find_revision(tx, organization_id)
+                if revision is None:
+                    return None
+                cached = self._by_revision.get(revision)
+                if cached is not None:
+                    return cached.index
+                texts = await organization_catalogs.list_operations(tx, organization_id)
+                catalog = await installation.catalogs.of(tx, organization_id)
+            index = await self._library.run(lambda: _build(catalog, texts), organization_id) if texts else None
+            self._by_revision[revision] = _Cached(index, 100 + sum(map(len, texts.values())))
+            return index
 
 
 def _build(catalog: Catalog, texts: Mapping[str, str]) -> OperationIndex:
