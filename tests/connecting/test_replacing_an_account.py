@@ -120,23 +120,25 @@ async def test_agreement_to_the_same_question_in_advance_asks_no_question(runtim
     assert connection["account"]["id"] == INITECH
 
 
+async def select_account(runtime: AcmeAuthorizing, number: int) -> tuple[StartedAuthorization, httpx2.Response]:
+    """Authorize several accounts, and select one. Return the attempt, and the page that follows."""
+    attempt = await runtime.authorize((await runtime.session())["session_token"])
+    accounts = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
+    return attempt, await runtime.select(accounts, attempt.cookie, number)
+
+
 @pytest.mark.promise("P15")
 @pytest.mark.parametrize("entry_changes", [WITH_WORKSPACES], ids=["several accounts"])
 async def test_agreement_does_not_hold_for_an_account_that_was_connected_since_the_question(
     runtime: AcmeAuthorizing,
 ) -> None:
-    async def connect(number: int) -> tuple[StartedAuthorization, httpx2.Response]:
-        attempt = await runtime.authorize((await runtime.session())["session_token"])
-        accounts = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
-        return attempt, await runtime.select(accounts, attempt.cookie, number)
-
     async def connected() -> list[str]:
         return [connection["account"]["id"] for connection in await runtime.connections()]
 
     runtime.workspaces.names["east"] = "Eastwind"
-    await connect(0)
-    attempt, question = await connect(1)
-    other_tab, other_question = await connect(2)
+    await select_account(runtime, 0)
+    attempt, question = await select_account(runtime, 1)
+    other_tab, other_question = await select_account(runtime, 2)
     assert (await runtime.select(other_question, other_tab.cookie, REPLACE)).status_code == 200
     again = await runtime.select(question, attempt.cookie, REPLACE)
     assert await connected() == ["east"], "south may replace north, but not east"
@@ -158,13 +160,8 @@ async def test_agreement_without_the_question_asks_it(runtime: AcmeAuthorizing, 
 async def test_selected_account_is_kept_while_the_end_user_decides_about_the_replacement(
     runtime: AcmeAuthorizing,
 ) -> None:
-    async def select(number: int) -> tuple[StartedAuthorization, httpx2.Response]:
-        attempt = await runtime.authorize((await runtime.session())["session_token"])
-        accounts = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
-        return attempt, await runtime.select(accounts, attempt.cookie, number)
-
-    await select(0)
-    attempt, page = await select(1)
+    await select_account(runtime, 0)
+    attempt, page = await select_account(runtime, 1)
     assert "Replace the connected account?" in page.text
     assert (await runtime.select(page, attempt.cookie, REPLACE)).status_code == 200
     (connection,) = await runtime.connections()

@@ -1,4 +1,4 @@
-"""P12: what a provider can send takes turns with other work, and is limited, over sockets to a loopback server."""
+"""P12: what a provider can send leaves time for other work, and is limited, over sockets to a loopback server."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -42,7 +42,7 @@ def endless(beginning: bytes, piece: bytes) -> Writes:
     return send
 
 
-async def test_many_tiny_chunks_on_many_connections_let_other_work_take_turns(
+async def test_many_tiny_chunks_on_many_connections_leave_time_for_other_work(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed, most = 0, 0
@@ -54,19 +54,19 @@ async def test_many_tiny_chunks_on_many_connections_let_other_work_take_turns(
         most = max(most, parsed)
         original(protocol, data)
 
-    async def begin_turns() -> None:
+    async def begin_slices() -> None:
         nonlocal parsed
         while True:
             parsed = 0
             await asyncio.sleep(0)
 
-    monkeypatch.setattr("one_runtime.egress.protocol.TURN", 0.0)
+    monkeypatch.setattr("one_runtime.egress.protocol.TIME_SLICE", 0.0)
     monkeypatch.setattr(Protocol, "_parse", count)
     upstream.anything = CHUNKED + b"1\r\nx\r\n" * COUNT + b"0\r\n\r\n"
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
-        turns = asyncio.create_task(begin_turns())
+        slices = asyncio.create_task(begin_slices())
         bodies = await asyncio.gather(*(relayed(egress) for _ in range(3)))
-        turns.cancel()
+        slices.cancel()
     assert bodies == [b"x" * COUNT] * 3
     assert most <= 2 * PIECE
 
@@ -85,7 +85,7 @@ async def test_many_tiny_chunks_on_many_connections_let_other_work_take_turns(
 def test_held_data_becomes_the_whole_body(
     run: Run, scheme: str, response: bytes, body: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("one_runtime.egress.protocol.TURN", 0.0)
+    monkeypatch.setattr("one_runtime.egress.protocol.TIME_SLICE", 0.0)
 
     async def test() -> None:
         server, client = tls_contexts(tmp_path, "public.example") if scheme == "https" else (None, None)
@@ -108,7 +108,8 @@ async def test_reader_that_pauses_gets_the_whole_body(upstream: Upstream) -> Non
         async with egress.relay("GET", URL, headers=(), body=None, limits=Limits()) as response:
             async for piece in response.body:
                 size += len(piece)
-                await asyncio.sleep(0.01 if size < COUNT // 2 else 0)
+                for _ in range(20 if size < COUNT // 2 else 0):
+                    await asyncio.sleep(0)
         assert size == COUNT
 
 
@@ -116,8 +117,8 @@ async def test_reader_that_pauses_gets_the_whole_body(upstream: Upstream) -> Non
 async def test_p1_held_data_after_a_response_is_no_response_to_the_next_request(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parser gets the other data separately, after turns of other connections."""
-    monkeypatch.setattr("one_runtime.egress.protocol.TURN", 0.0)
+    """The parser gets the other data separately, after time slices of other connections."""
+    monkeypatch.setattr("one_runtime.egress.protocol.TIME_SLICE", 0.0)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
     body = b"\n" * (PIECE - len(head % PIECE))
     upstream.anything = head % len(body) + body + b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nunsolicited" * 1_000

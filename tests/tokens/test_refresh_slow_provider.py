@@ -24,6 +24,16 @@ def impatient(app: RotatingApplication, timing: Timing | None = None) -> Install
     return replace(app.installation, timing=replace(timing or app.installation.timing, answer=0.3))
 
 
+async def waiting_request(app: RotatingApplication) -> tuple[Seeded, Installation]:
+    """Return a connection whose refresh waits at the provider, and an installation with a short lease."""
+    seeded = await app.connect(hold="after")
+    installation = impatient(app, Timing(lease=timedelta(seconds=0.3), patience=0.3))
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ProviderUnavailable):
+        await fresh_credentials(installation, seeded.key)
+    return seeded, installation
+
+
 async def generation_stored(app: RotatingApplication, seeded: Seeded) -> int:
     """Return the generation of the stored refresh token."""
     _, stored = await read_stored(app.installation, seeded.key)
@@ -79,11 +89,7 @@ async def test_a_later_caller_gets_the_tokens_of_the_late_response(app: Rotating
 
 async def test_a_process_sends_no_second_request_while_its_first_one_runs(app: RotatingApplication) -> None:
     """The lease has ended, for example because this process was suspended."""
-    seeded = await app.connect(hold="after")
-    installation = impatient(app, Timing(lease=timedelta(seconds=0.3), patience=0.3))
-    app.application.clock.advance(hours=2)
-    with pytest.raises(ProviderUnavailable):
-        await fresh_credentials(installation, seeded.key)
+    seeded, installation = await waiting_request(app)
     app.application.clock.advance(minutes=5)
     with pytest.raises(ProviderUnavailable):
         await refresh(installation, seeded.key)
@@ -97,11 +103,7 @@ async def test_a_process_sends_no_second_request_while_its_first_one_runs(app: R
 
 async def test_a_process_with_a_running_request_acquires_no_further_lease(app: RotatingApplication) -> None:
     """Another lease would be worth nothing, and would hide the end of the first one from other processes."""
-    seeded = await app.connect(hold="after")
-    installation = impatient(app, Timing(lease=timedelta(seconds=0.3), patience=0.3))
-    app.application.clock.advance(hours=2)
-    with pytest.raises(ProviderUnavailable):
-        await fresh_credentials(installation, seeded.key)
+    seeded, installation = await waiting_request(app)
     leased = await lease_of(app, seeded)
     assert leased[0] is not None
     app.application.clock.advance(minutes=5)

@@ -30,8 +30,8 @@ _DECODED: Final = 3
 _MOST: Final = 16_000
 """Number of characters of unusual names that are compared, and of the value of `method`.
 
-A request with more of them counts as one that replaces its method, because nobody sends so many to read (promise P17 of
-docs/security.md).
+A request with more of them counts as one that replaces its method, because no call that only reads needs so many
+(promise P17 of docs/security.md).
 """
 
 

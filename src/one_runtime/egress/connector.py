@@ -31,7 +31,7 @@ from one_runtime.egress.addresses import why_refused
 from one_runtime.egress.errors import TargetRefused, UpstreamUnreachable
 from one_runtime.egress.limits import PoolLimits
 from one_runtime.egress.network import Network
-from one_runtime.egress.protocol import Idle, Protocol, SingleUse, Turns
+from one_runtime.egress.protocol import Idle, Protocol, SingleUse, TimeSlices
 from one_runtime.egress.target import AllowList, Target, bracketed
 
 _TENANT: Final = ConnectionKey._fields.index("proxy_headers_hash")
@@ -102,7 +102,7 @@ class Connector(aiohttp.TCPConnector):
         self._single_use: SingleUse = {}
         self._idle_limit = limits.idle_connections
         # aiohttp has no public option for the protocol. A test fails if a version of aiohttp lacks this attribute.
-        self._factory = partial(Protocol, self._idle, self._single_use, Turns(self._loop), loop=self._loop)  # type: ignore[assignment]
+        self._factory = partial(Protocol, self._idle, self._single_use, TimeSlices(self._loop), loop=self._loop)  # type: ignore[assignment]
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return an idle connection of the tenant, or a new connection. Close idle connections that received data."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PIECE: Final = 4 * 1024
 """Number of bytes that the parser gets at once, if they can contain many chunks."""
 
-TURN: Final = 0.005
-"""Seconds for which all connections together parse, before other work has its turn."""
+TIME_SLICE: Final = 0.005
+"""Seconds for which all connections together parse, before other work continues."""
 
 _SPARSE: Final = 64
 """Data with a line break in at most each 64th byte contains few chunks. The parser gets such data at once."""
@@ -51,7 +51,7 @@ The dictionary stores each transport, because a protocol that is closing no long
 """
 
 
-class Turns:
+class TimeSlices:
     """Shares the time for parsing between the connections of an event loop, and leaves time for other work."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
@@ -62,17 +62,17 @@ class Turns:
 
     @property
     def is_over(self) -> bool:
-        """Return True until the next turn begins, if the time of this turn is used up."""
+        """Return True until the next time slice begins, if this one is used up."""
         return self._next is not None
 
     def use(self, seconds: float) -> None:
         """Count time that a connection has used for parsing."""
         self._used += seconds
-        if self._used >= TURN:
+        if self._used >= TIME_SLICE:
             self._end()
 
     def wait(self, protocol: "Protocol") -> None:
-        """Let a connection continue in the next turn."""
+        """Let a connection continue in the next time slice."""
         self._waiting[protocol] = None
         self._end()
 
@@ -96,15 +96,15 @@ class Protocol(ResponseHandler):
     - Closes an idle connection that receives data. No request asked for this data.
     - Closes a connection with too many informational responses (1xx), or with too many bytes that are not body. aiohttp
       reads any number of these, and each of them restarts the time without data.
-    - Parses data that can contain many chunks in pieces, and holds the others until the next turn.
+    - Parses data that can contain many chunks in pieces, and holds the others until the next time slice.
     """
 
-    def __init__(self, idle: Idle, single_use: SingleUse, turns: Turns, loop: AbstractEventLoop) -> None:
+    def __init__(self, idle: Idle, single_use: SingleUse, slices: TimeSlices, loop: AbstractEventLoop) -> None:
         super().__init__(loop)
         self._informational = 0
         self._idle = idle
         self._single_use = single_use
-        self._turns = turns
+        self._slices = slices
         self._received = 0
         """Number of bytes since the request."""
         self._held = bytearray()
@@ -114,7 +114,7 @@ class Protocol(ResponseHandler):
         super().connection_made(transport)
         self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
-    def set_response_params(self, **parameters: Any) -> None:  # type: ignore[override] # as in aiohttp
+    def set_response_params(self, **parameters: Any) -> None:
         """Prepare the connection for the next response."""
         self._received = 0
         super().set_response_params(**parameters)
@@ -125,7 +125,7 @@ class Protocol(ResponseHandler):
             super().data_received(data)
         elif self in self._idle:
             self.abort()
-        elif self._held or self._turns.is_over or self._may_have_many_chunks(data):
+        elif self._held or self._slices.is_over or self._may_have_many_chunks(data):
             self._held += data
             self.parse_held()
         else:
@@ -136,8 +136,8 @@ class Protocol(ResponseHandler):
         return len(data) > PIECE and data.count(b"\n") > len(data) // _SPARSE
 
     def parse_held(self) -> None:
-        """Parse held data until the turn is over, or until the reader of the body has too much to read."""
-        while self._held and not (self._turns.is_over or self._reading_paused or self._has_ended()):
+        """Parse held data until the time slice is over, or until the reader of the body has too much to read."""
+        while self._held and not (self._slices.is_over or self._reading_paused or self._has_ended()):
             piece = bytes(self._held[:PIECE])
             del self._held[:PIECE]
             self._parse(piece)
@@ -147,7 +147,7 @@ class Protocol(ResponseHandler):
             if not self._buffer_paused:
                 self._pause_reading_for_buffer()
             if not self._reading_paused:
-                self._turns.wait(self)
+                self._slices.wait(self)
         elif self._buffer_paused:
             self._resume_reading_for_buffer()
 
@@ -157,7 +157,7 @@ class Protocol(ResponseHandler):
         super().data_received(data)
         if self._received > _MOST_OTHER_BYTES:
             self._limit_other_bytes()
-        self._turns.use(time.monotonic() - begun)
+        self._slices.use(time.monotonic() - begun)
 
     def _limit_other_bytes(self) -> None:
         payload = self._payload
@@ -177,7 +177,7 @@ class Protocol(ResponseHandler):
         """Continue when the reader of the body has read enough."""
         super().resume_reading(resume_parser)
         if self._held and not self._reading_paused:
-            self._turns.wait(self)
+            self._slices.wait(self)
 
     def feed_data(self, data: "tuple[RawResponseMessage, StreamReader]", size: int = 0) -> None:
         message, _ = data
