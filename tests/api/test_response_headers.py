@@ -112,10 +112,11 @@ async def test_no_cache_may_store_a_response_with_a_secret(client: Client) -> No
         assert answer.headers.get_list("cache-control") == ["no-store"], name
 
 
-async def test_response_of_a_provider_keeps_its_own_caching(client: Client, acme: RunningAcme) -> None:
+async def test_response_of_a_provider_gets_no_caching_of_ours(client: Client, acme: RunningAcme) -> None:
     await client.connect()
     answer = await client.http.get("/v1/proxy/acme/v1/me", headers={"one-runtime-end-user": "user_123"})
     async with httpx2.AsyncClient() as direct:
         own = await direct.get(f"{acme.url}/v1/me", headers={"authorization": f"Bearer {ACME_KEYS[GLOBEX]}"})
     assert answer.status_code == 200
-    assert answer.headers.get_list("cache-control") == own.headers.get_list("cache-control")
+    assert own.headers.get_list("cache-control") == []
+    assert answer.headers.get_list("cache-control") == ["private"]

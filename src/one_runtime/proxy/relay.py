@@ -9,7 +9,6 @@ This module sends a request again in two cases:
 
 import asyncio
 import re
-import string
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -26,7 +25,7 @@ from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.egress.errors import RequestRefused, TargetRefused, UpstreamTimeout, UpstreamUnreachable
-from one_runtime.egress.hop import HOP_BY_HOP, USER_AGENT, Body
+from one_runtime.egress.hop import USER_AGENT, Body
 from one_runtime.egress.limits import Limits
 from one_runtime.egress.response import Relayed
 from one_runtime.egress.retry_after import parse_retry_after
@@ -34,6 +33,7 @@ from one_runtime.errors import Conflict, InvalidInput, NotAllowed
 from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.proxy import refusal
 from one_runtime.proxy.concurrency import CallRecord
+from one_runtime.proxy.headers import header_key, hop_by_hop, returned_headers
 from one_runtime.proxy.lookup import ConnectRequired
 from one_runtime.tokens.refresh import ReauthRequired, ensure_fresh
 from one_runtime.tokens.state import CredentialState, UsableCredential
@@ -48,8 +48,6 @@ If the provider requests a longer wait, the caller receives the provider's respo
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _FIRST_WAIT: Final = 0.5
-_TO_KEY: Final = bytes.maketrans(b"_" + string.ascii_uppercase.encode(), b"-" + string.ascii_lowercase.encode())
-_HOP_BY_HOP: Final = frozenset(name.encode() for name in HOP_BY_HOP)
 # Headers for One Runtime itself, and headers of proxies between the caller and One Runtime. The provider receives
 # another `content-length`, which One Runtime sets.
 _NOT_FORWARDED: Final = frozenset(
@@ -60,27 +58,6 @@ _NOT_FORWARDED_PREFIXES: Final = (b"one-runtime-", b"x-forwarded-", b"sec-fetch-
 _USER_AGENTS_OF_CLIENTS: Final = (b"one-runtime-python/", b"one-runtime-js/")
 """The clients of One Runtime name themselves, but the provider's caller is the server."""
 _TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
-# The caller does not receive these headers of the provider:
-# - `alt-svc` and `strict-transport-security` are about the provider's host. One Runtime sends its own `date`.
-# - A browser would apply headers such as `set-cookie` to One Runtime's origin. The popup has this origin too.
-# - A reverse proxy in front of One Runtime would obey headers such as `x-sendfile`.
-_NOT_RETURNED: Final = frozenset(
-    {
-        b"date",
-        b"alt-svc",
-        b"strict-transport-security",
-        b"set-cookie",
-        b"set-cookie2",
-        b"clear-site-data",
-        b"content-security-policy",
-        b"content-security-policy-report-only",
-        b"x-sendfile",
-        b"x-lighttpd-send-file",
-    }
-)
-_NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-", b"access-control-")
-_WITHOUT_BODY: Final = frozenset({204, 304})
-_UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 # The segment `..`, in each form that a server could decode:
 # - Some servers decode twice, so that `%252e` becomes a dot.
 # - Some servers treat a backslash as a slash.
@@ -169,7 +146,7 @@ async def call(
                         (b"one-runtime-attempts", b"%d" % record.attempts),
                         (b"one-runtime-upstream-time", b"%.1f" % (seconds * 1000)),
                     )
-                    headers = (*_response_headers(relayed), *added)
+                    headers = (*returned_headers(relayed), *added)
                     yield Relayed(relayed.status, headers, body, _secrets_of(credential))
                     return
         except (UpstreamUnreachable, UpstreamTimeout):
@@ -309,13 +286,13 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
     """
     injected = _header_keys(name for name, _ in injection.headers)
     defaults = _header_keys(auth.headers) - _header_keys(auth.send.headers)
-    dropped = _hop_by_hop(request.headers) | _NOT_FORWARDED | (injected - defaults)
+    dropped = hop_by_hop(request.headers) | _NOT_FORWARDED | (injected - defaults)
     if not request.trace:
         dropped |= _TRACE
     headers: list[tuple[str, str]] = []
     present: set[bytes] = set()
     for raw_name, raw_value in request.headers:
-        key = _header_key(raw_name)
+        key = header_key(raw_name)
         if key in dropped or key.startswith(_NOT_FORWARDED_PREFIXES):
             continue
         if key == b"user-agent" and raw_value.startswith(_USER_AGENTS_OF_CLIENTS):
@@ -332,41 +309,8 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
         headers.append(("Content-Length", str(request.length)))
     if b"user-agent" not in injected | present:
         headers.append(("User-Agent", USER_AGENT))
-    return [*headers, *(header for header in injection.headers if _header_key(header[0].encode()) not in present)]
+    return [*headers, *(header for header in injection.headers if header_key(header[0].encode()) not in present)]
 
 
 def _header_keys(names: Iterable[str]) -> set[bytes]:
-    return {_header_key(name.encode()) for name in names}
-
-
-def _header_key(name: bytes) -> bytes:
-    """Return a header's name for comparisons: in lower case, with `-` instead of `_`.
-
-    Many servers treat `X_Key` and `X-Key` as the same header (RFC 3875 section 4.1.18). So a caller's `X_Key` could
-    replace the credential's `X-Key`.
-    """
-    return name.translate(_TO_KEY)
-
-
-def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
-    """Return the names of hop-by-hop headers, and the names that `Connection` lists (RFC 9110 section 7.6.1)."""
-    names = _HOP_BY_HOP
-    for name, value in headers:
-        if name.lower() == b"connection":
-            names = names.union(_header_key(option.strip()) for option in value.split(b","))
-    return names
-
-
-def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
-    """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sends its own value."""
-    dropped = _hop_by_hop(relayed.headers) | _NOT_RETURNED
-    if relayed.status in _WITHOUT_BODY:  # with a Content-Length, some callers would wait for a body
-        dropped |= {b"content-length"}
-    headers: list[tuple[bytes, bytes]] = []
-    for name, value in relayed.headers:
-        key = _header_key(name)
-        if key == b"request-id":
-            headers.append((_UPSTREAM_REQUEST_ID, value))
-        elif key not in dropped and not key.startswith(_NOT_RETURNED_PREFIXES):
-            headers.append((name, value))
-    return headers
+    return {header_key(name.encode()) for name in names}

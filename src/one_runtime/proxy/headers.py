@@ -1,0 +1,105 @@
+"""Decide which headers of a provider's response the caller receives, and compare the names of headers."""
+
+import re
+import string
+from collections.abc import Iterable
+from typing import Final
+
+from one_runtime.egress.hop import HOP_BY_HOP
+from one_runtime.egress.response import Relayed
+
+_TO_KEY: Final = bytes.maketrans(b"_" + string.ascii_uppercase.encode(), b"-" + string.ascii_lowercase.encode())
+_HOP_BY_HOP: Final = frozenset(name.encode() for name in HOP_BY_HOP)
+_WITHOUT_BODY: Final = frozenset({204, 304})
+_UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
+
+# The caller does not receive these headers of the provider:
+# - `alt-svc` and `strict-transport-security` are about the provider's host. One Runtime sends its own `date`.
+# - A browser would apply headers such as `set-cookie` to One Runtime's origin. The popup has this origin too.
+# - A reverse proxy or a CDN in front of One Runtime would obey headers such as `x-sendfile` and `surrogate-control`.
+_NOT_RETURNED: Final = frozenset(
+    {
+        b"date",
+        b"alt-svc",
+        b"strict-transport-security",
+        b"set-cookie",
+        b"set-cookie2",
+        b"clear-site-data",
+        b"content-security-policy",
+        b"content-security-policy-report-only",
+        b"x-sendfile",
+        b"x-lighttpd-send-file",
+        b"surrogate-control",
+        b"edge-control",
+    }
+)
+_NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-", b"x-litespeed-", b"access-control-")
+_NOT_RETURNED_SUFFIX: Final = b"cdn-cache-control"
+"""The end of `CDN-Cache-Control` and of the variants for one CDN, such as `Vercel-CDN-Cache-Control` (RFC 9213)."""
+
+_CACHING: Final = (b"cache-control", b"vary")
+# The directives that a private cache can follow. `public`, `s-maxage` and `proxy-revalidate` are for shared caches.
+_FOR_PRIVATE_CACHES: Final = re.compile(
+    r'(?:(?:max-age|stale-while-revalidate|stale-if-error)="?[0-9]+"?|no-cache|no-store|no-transform|must-revalidate|'
+    r"immutable)"
+)
+_SELECTING: Final = "Authorization, One-Runtime-End-User, One-Runtime-Connection, One-Runtime-Base-Url"
+"""Request headers that select the account at the provider. The URL of a call does not name the account."""
+
+
+def header_key(name: bytes) -> bytes:
+    """Return a header's name for comparisons: in lower case, with `-` instead of `_`.
+
+    Many servers treat `X_Key` and `X-Key` as the same header (RFC 3875 section 4.1.18). So a caller's `X_Key` could
+    replace the credential's `X-Key`.
+    """
+    return name.translate(_TO_KEY)
+
+
+def hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Return the names of hop-by-hop headers, and the names that `Connection` lists (RFC 9110 section 7.6.1)."""
+    names = _HOP_BY_HOP
+    for name, value in headers:
+        if name.lower() == b"connection":
+            names = names.union(header_key(option.strip()) for option in value.split(b","))
+    return names
+
+
+def returned_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
+    """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sends its own value."""
+    dropped = hop_by_hop(relayed.headers) | _NOT_RETURNED
+    if relayed.status in _WITHOUT_BODY:  # with a Content-Length, some callers would wait for a body
+        dropped |= {b"content-length"}
+    headers: list[tuple[bytes, bytes]] = []
+    caching: dict[bytes, list[str]] = {name: [] for name in _CACHING}
+    for name, value in relayed.headers:
+        key = header_key(name)
+        if key == b"request-id":
+            headers.append((_UPSTREAM_REQUEST_ID, value))
+        elif key in caching:
+            caching[key].append(value.decode("latin-1"))
+        elif key not in dropped and not _is_for_others(key):
+            headers.append((name, value))
+    cache_control = _private(",".join(caching[b"cache-control"]))
+    return [
+        *headers,
+        (b"cache-control", cache_control.encode("latin-1")),
+        (b"vary", ", ".join([*caching[b"vary"], _SELECTING]).encode("latin-1")),
+    ]
+
+
+def _is_for_others(key: bytes) -> bool:
+    return key.startswith(_NOT_RETURNED_PREFIXES) or key.endswith(_NOT_RETURNED_SUFFIX)
+
+
+def _private(provided: str) -> str:
+    """Return the provider's `Cache-Control` for private caches only.
+
+    A shared cache in front of One Runtime, such as a CDN, would give the answer for one end user to another, because
+    all have the same URL. With `public`, `s-maxage` or `must-revalidate`, it may store even the response to a request
+    with `Authorization` (RFC 9111 section 3.5).
+    """
+    directives = (directive.strip().lower() for directive in provided.split(","))
+    # The directive `no-cache="set-cookie"` concerns one header only. Some caches apply it to the whole response.
+    kept = ("no-cache" if directive.startswith("no-cache=") else directive for directive in directives)
+    return ", ".join(["private", *dict.fromkeys(each for each in kept if _FOR_PRIVATE_CACHES.fullmatch(each))])
