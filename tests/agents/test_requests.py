@@ -55,6 +55,14 @@ def test_a_long_query_is_refused_before_it_is_encoded(query: dict[str, Any]) -> 
 
 
 @pytest.mark.promise("P17")
+@pytest.mark.parametrize("path", ["/v1?" + "a&" * 128_000, "/v1?" + "%41&" * 64_000, "/" + "é" * 16_000])
+def test_a_long_path_is_refused_before_it_is_encoded(path: str) -> None:
+    with pytest.raises(InvalidInput, match="path must have at most 16000 characters"):
+        compose(path, {})
+    assert len(compose("/v1?" + "a" * 15_996, {}).query) == 15_996
+
+
+@pytest.mark.promise("P17")
 @pytest.mark.parametrize(
     "body", [{"a" * 500_000: [1] * 300}, {"é" * 65_536: 1}, {"a": "x" * 131_072}, {"a": [{"b": "x" * 70_000}] * 2}]
 )

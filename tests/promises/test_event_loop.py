@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from one_runtime.agents.approvals import MAX_BODY as MAX_APPROVED
 from one_runtime.agents.requests import MAX_FORM, MAX_QUERY
 from one_runtime.agents.shaping import MAX_BYTES
 from one_runtime.api.middleware import MAX_BODY_BYTES
@@ -32,7 +34,7 @@ from tests.api.test_isolation import Tenant, tenant
 from tests.application import ACME_KEYS, JSON, PUBLIC_URL, Application, RunningAcme, running, settings_for, started
 from tests.dashboard.team import DASHBOARD_URL, FORM, Team
 from tests.figures import Figures
-from tests.mcp.conftest import Agents, message
+from tests.mcp.conftest import Agents, message, use_own_page
 from tests.promises.serving import Serving, make_key, serving
 from tests.promises.test_fuzzed_requests import Target, targets, values_of
 
@@ -267,6 +269,41 @@ async def test_no_tool_occupies_the_event_loop_with_its_largest_arguments(
     figures(walk.figures())
     assert not walk.slow(), "\n".join(walk.slow()[:40])
     assert walk.statuses >= {200, 400, 413}
+
+
+def deep_bodies() -> Iterator[Shape]:
+    """Yield lists at several depths, whose indented form has up to 16 MB."""
+    for depth in (10, 100, 190, 900):
+        items = "[" + ",".join(["1"] * (MANY - depth)) + "]"
+        yield f"{depth} lists", "[" * depth + items + "]" * depth
+
+
+@pytest.mark.soak_on("postgresql")
+async def test_no_page_of_an_approval_occupies_the_event_loop(
+    database_url: str, acme: RunningAcme, figures: Figures
+) -> None:
+    async with walking(database_url, acme) as (application, organization, walk):
+        await use_own_page(organization.client)
+        token = await Agents(application, organization.client).token(organization.own_user, access="ask")
+        arguments = {"integration": "acme", "method": "POST", "path": "/v1/contacts", "body": "MARK"}
+        content, headers = message("tools/call", name="call_write", arguments=arguments)
+        headers["authorization"] = f"Bearer {token['end_user_token']}"
+        shapes = [*deep_bodies(), *large_values(MAX_APPROVED - 1_000)]
+        for kind, value in shapes:
+            body = content.replace(b'"MARK"', value.encode())
+            answer = (await walk.http.post(f"{PUBLIC_URL}/v1/mcp", headers=headers, content=body)).json()
+            if "approval_url" not in answer.get("result", {}).get("structuredContent", {}):
+                continue  # the server refuses the call, for example because its encoded body is too large
+            link = urlsplit(answer["result"]["structuredContent"]["approval_url"])
+            request = parse_qs(link.query)["approval_request_id"][0]
+            opened = await organization.client.post(
+                f"/v1/approval-requests/{request}/open", {"end_user_id": organization.own_user}
+            )
+            await walk.send(f"page of {kind}", "GET", opened.json()["approval_url"], {}, None)
+    figures(walk.figures())
+    assert not walk.slow(), "\n".join(walk.slow()[:40])
+    assert walk.statuses == {200}
+    assert len(walk.measured) > len(shapes) // 2
 
 
 @dataclass(slots=True)

@@ -9,6 +9,8 @@ from one_runtime.errors import InvalidInput
 
 BodyFormat: TypeAlias = Literal["json", "form", "text"]
 
+MAX_PATH: Final = 16_000
+"""Number of characters of a path with its query, before their encoding."""
 MAX_QUERY: Final = 16_000
 """Size of a query before its encoding, in bytes. Few servers accept longer URLs."""
 MAX_FORM: Final = 128 * 1024
@@ -51,6 +53,8 @@ def compose(
 
 def _target(path: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
     """Return the encoded path and query. Raises: InvalidInput."""
+    if len(path) > MAX_PATH:
+        raise InvalidInput.of("path", f"must have at most {MAX_PATH} characters. Send long values in a body")
     if "#" in path:
         raise InvalidInput.of("path", "must not contain #. Write the character as %23")
     path, _, query = path.partition("?")

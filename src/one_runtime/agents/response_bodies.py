@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from one_runtime.agents import shaping
 from one_runtime.agents.shaping import compact, shape
 from one_runtime.computing.frames import Frame
 from one_runtime.egress.body import decompress
@@ -62,7 +63,7 @@ def indented(data: bytes, *, encoding: str, content_type: str, secrets: Sequence
     if body is None:
         return _REFUSED
     value = _value(body, content_type)
-    text = value if isinstance(value, str) else "" if value is None else _indented(value, most)
+    text = value if isinstance(value, str) else "" if value is None else shaping.indented(value, most)
     truncated = "The text is longer." if len(text) > most else None
     return {"truncated": truncated}, text[:most].encode(errors="replace")
 
@@ -110,20 +111,6 @@ def _is_deep(value: Any) -> bool:
             return False
         level = [item for items in containers for item in items]
     return True
-
-
-def _indented(value: object, most: int) -> str:
-    """Return the value as indented JSON, or a beginning of it that has more than `most` characters.
-
-    The spaces of nested values can need much more memory than the values.
-    """
-    pieces, size = list[str](), 0
-    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
-        pieces.append(piece)
-        size += len(piece)
-        if size > most:
-            break
-    return "".join(pieces)
 
 
 def _json(value: object) -> bytes:

@@ -48,6 +48,20 @@ def compact(data: object) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
+def indented(data: object, most: int) -> str:
+    """Return the data as indented JSON, or a beginning of it that has more than `most` characters.
+
+    The spaces of nested values can need much more memory than the values, and a loop over them takes seconds.
+    """
+    pieces, size = list[str](), 0
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(data):
+        pieces.append(piece)
+        size += len(piece)
+        if size > most:
+            break
+    return "".join(pieces)
+
+
 def shape(data: object, *, fields: Sequence[str] = (), max_bytes: int = DEFAULT_BYTES, offset: int = 0) -> Shaped:
     """Return the chosen fields of the data, with at most `max_bytes` bytes.
 

@@ -5,6 +5,7 @@ of the page contains its token, and the agent never receives this address.
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from starlette.routing import Route
 from one_runtime.agents import approvals
 from one_runtime.agents.approvals import Answer, ApprovalRequest, ShownCall
 from one_runtime.agents.calls import label_of
+from one_runtime.agents.shaping import indented
 from one_runtime.catalog.model import Integration
 from one_runtime.connect.forms import is_from_our_page, read_form
 from one_runtime.connect.pages import ENVIRONMENT, NO_ANCESTORS, Site, headers
@@ -39,8 +41,11 @@ from one_runtime.tenancy.events import Actor
 PATH: Final = "/connect/approval"
 
 Decision: TypeAlias = Literal["once", "all", "refuse"]
+MAX_SHOWN: Final = 4 * approvals.MAX_BODY
+"""Number of characters up to which the page indents JSON. The spaces of nested lists can need millions."""
 _CLOSED: Final = 410
-_VISIBLE: Final = frozenset("\n\t")
+_UNUSUAL: Final = re.compile(r"[^\n\t -~]")
+"""A character that can be invisible."""
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
 
 
@@ -157,13 +162,12 @@ class ApprovalPages:
 
 def visible(value: str) -> str:
     """Return a text in which each invisible character, and each that reorders the text, is written as its number."""
-    return "".join(f"\\u{ord(each):04x}" if _is_invisible(each) else each for each in value)
+    return _UNUSUAL.sub(lambda match: _numbered(match[0]), value)
 
 
-def _is_invisible(character: str) -> bool:
-    if character in _VISIBLE:
-        return False
-    return unicodedata.category(character) in _INVISIBLE_CATEGORIES or INVISIBLE.match(character) is not None
+def _numbered(character: str) -> str:
+    is_invisible = unicodedata.category(character) in _INVISIBLE_CATEGORIES or INVISIBLE.match(character) is not None
+    return f"\\u{ord(character):04x}" if is_invisible else character
 
 
 def _lines(pairs: list[tuple[str, str]]) -> str:
@@ -173,8 +177,9 @@ def _lines(pairs: list[tuple[str, str]]) -> str:
 
 def _body(body: str, content_type: str) -> str:
     if content_type == "application/json":
-        with suppress(ValueError):
-            return json.dumps(json.loads(body), ensure_ascii=False, indent=2)
+        with suppress(ValueError, RecursionError):
+            text = indented(json.loads(body), MAX_SHOWN)
+            return text if len(text) <= MAX_SHOWN else body
     if content_type == "application/x-www-form-urlencoded":
         return _lines(parse_qsl(body, keep_blank_values=True))
     return body

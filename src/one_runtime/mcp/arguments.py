@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from one_runtime.agents.requests import BodyFormat
+from one_runtime.agents.requests import MAX_PATH, BodyFormat
 from one_runtime.agents.shaping import (
     DEFAULT_BYTES,
     MAX_BYTES,
@@ -36,7 +36,7 @@ def _short_path(field: str) -> str:
 
 
 _Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(_clean)]
-_Path: TypeAlias = Annotated[str, Field(min_length=1, max_length=16_000), AfterValidator(_clean)]
+_Path: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(_clean)]
 
 _Field: TypeAlias = Annotated[
     str, Field(min_length=1, max_length=MAX_FIELD), AfterValidator(_clean), AfterValidator(_short_path)
