@@ -72,9 +72,32 @@ async def test_connecting_again_replaces_the_connection_in_place(
     assert created
     again = account(account_id, "key-2", metadata={"plan": "b"})
     second, created = await connect(database, actor, again)
-    assert (second.id, second.account_id, created) == (first.id, "account-1", False)
+    assert (second.id, second.account_id, created) == (first.id, account_id, False)
     assert second.metadata == {"team": "growth", "plan": "b"}
     assert await secret_of(database, second) == "key-2"
+
+
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize(
+    "identity, label, name",
+    [
+        (ProviderAccount("account-1", None), "Globex", "Globex"),
+        (ProviderAccount("account-1", "Globex Ltd"), "Globex Ltd", "Globex Ltd"),
+        (ProviderAccount(None, None), None, "acme"),
+        (ProviderAccount(None, "Initech"), "Initech", "Initech"),
+        (ProviderAccount("account-2", None), None, "acme"),
+    ],
+    ids=["the same account", "the same account, renamed", "an unknown account", "only a label", "another account"],
+)
+async def test_a_replaced_account_leaves_neither_its_id_nor_its_label(
+    database: Database, actor: Actor, identity: ProviderAccount, label: str | None, name: str
+) -> None:
+    """Nobody may read the data of one account under the name of another one."""
+    first, _ = await connect(database, actor, account(None, account=ProviderAccount("account-1", "Globex")))
+    assert first.name == "Globex"
+    await connect(database, actor, account(None, account=identity, target=first.id, agreed=True))
+    (second,) = await list_connections(database, actor)
+    assert (second.id, second.account_id, second.account_label, second.name) == (first.id, identity.id, label, name)
 
 
 async def test_another_account_replaces_the_present_one_only_after_agreement(database: Database, actor: Actor) -> None:

@@ -159,10 +159,13 @@ async def connect(
     first_tokens: dict[str, Any],
     account: str | None = None,
     client: OAuthClient | None = None,
+    *,
+    identified: bool = True,
 ) -> Seeded:
     """Store these tokens as an authorization does; a connection of the end user is reconnected in place.
 
-    `client`: the client of the tokens; None for the organization's own client.
+    `client`: the client of the tokens; None for the organization's own client. `identified`: False if the provider
+    names no account.
     """
     async with installation.database.write() as tx:
         client = client or await oauth_clients.find_own(tx, installation.vault, organization_id, SLUG)
@@ -183,7 +186,7 @@ async def connect(
             name=None,
             params={},
             secrets=secrets,
-            account=ProviderAccount(account or first_tokens["family"], None),
+            account=ProviderAccount((account or first_tokens["family"]) if identified else None),
             metadata={},
             agreed=True,
             scopes=("read",),

@@ -119,6 +119,21 @@ async def test_disconnecting_revokes_the_tokens_of_a_refresh_that_ended_after_a_
     assert await stored_revocations(app) == 0
 
 
+@servers
+async def test_reconnection_without_an_identity_does_not_end_what_is_possibly_the_same_grant(
+    app: RotatingApplication, revokes: str
+) -> None:
+    first, second = new_tokens(app, revokes, account_of(app), 2)
+    seeded = await authorize(app, first)
+    reconnected = await connect(app.installation, app.organization_id, "user_123", second, identified=False)
+    assert reconnected.key == seeded.key
+    assert await worker_revokes(app) == 0
+    assert works(app, first, second) == [True, True]
+    await disconnect(app, seeded)
+    assert works(app, first, second) == [False, False]
+    assert await stored_revocations(app) == 0
+
+
 async def test_a_refresh_keeps_nothing(app: RotatingApplication) -> None:
     """A refresh replaces the tokens of the same authorization, which the disconnection revokes."""
     seeded = await app.connect()

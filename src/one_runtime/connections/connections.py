@@ -406,17 +406,17 @@ async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnectio
 async def _replace(
     tx: Transaction, vault: Vault, actor: Actor, present: Connection, new: NewConnection, now: datetime
 ) -> Connection:
-    account_label = new.account.label or present.account_label
+    account = _identity_after(present, new.account)
     has_automatic_name = present.name == automatic_name(present.account_label, present.integration_slug)
-    kept_name = automatic_name(account_label, present.integration_slug) if has_automatic_name else present.name
+    kept_name = automatic_name(account.label, present.integration_slug) if has_automatic_name else present.name
     reconnected = replace(
         present,
         name=new.name or kept_name,
         auth_type=new.auth_type,
         status="active",
         error=None,
-        account_id=new.account.id or present.account_id,
-        account_label=account_label,
+        account_id=account.id,
+        account_label=account.label,
         params=new.params,
         metadata={**present.metadata, **new.metadata},
         updated_at=now,
@@ -428,6 +428,17 @@ async def _replace(
     await credentials.store(tx, vault, reconnected.key, new.secrets, new.token_metadata)
     await events.record(tx, actor, "connection.reconnected", now, reconnected.subject)
     return reconnected
+
+
+def _identity_after(present: Connection, account: ProviderAccount) -> ProviderAccount:
+    """Return the account of the connection after `account` has replaced the present account.
+
+    If the accounts are not known to be the same, nothing of the present identity remains: people would read the data of
+    one account under the name of another one.
+    """
+    if account.id is None or account.id != present.account_id:
+        return account
+    return replace(account, label=account.label or present.account_label)
 
 
 async def _lock_old_tokens(tx: Transaction, vault: Vault, present: Connection) -> RevocableTokens | None:

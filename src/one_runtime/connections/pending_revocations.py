@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Select, Text, bindparam, cast, delete, exists, func, insert, select, update
+from sqlalchemy import Select, Text, bindparam, cast, delete, exists, func, insert, or_, select, update
 
 from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
@@ -160,7 +160,9 @@ _AT_INTEGRATION = _at_integration(bindparam("organization"), bindparam("slug"), 
 _OF_ACCOUNT = _AT_INTEGRATION.where(connections.c.account_id == bindparam("account")).limit(1)
 _OF_END_USER = _AT_INTEGRATION.where(connections.c.end_user_id == bindparam("end_user")).limit(1)
 _ITSELF = connections.c.id == bindparam("connection")
-_ITSELF_OF_ACCOUNT, _ITSELF_OF_END_USER = _OF_ACCOUNT.where(_ITSELF), _OF_END_USER.where(_ITSELF)
+_OF_POSSIBLE_ACCOUNT = or_(connections.c.account_id == bindparam("account"), connections.c.account_id.is_(None))
+_ITSELF_OF_ACCOUNT = _AT_INTEGRATION.where(_ITSELF, _OF_POSSIBLE_ACCOUNT)
+_ITSELF_OF_END_USER = _OF_END_USER.where(_ITSELF)
 _KINDS: Final = ("refresh_token", "access_token", "client_id", "client_secret")
 
 _KEPT_WITH = revocations.c.kept_with == bindparam("connection")
@@ -278,7 +280,8 @@ async def _find_sharing(tx: Transaction, tokens: RevocableTokens) -> str | None:
     """Return the id of a connection that possibly uses the same grant. An invalidated credential uses no grant.
 
     If the account is known, search the organization's connections to the account. If the account is unknown, search the
-    end user's connections to the integration. The connection that had the tokens comes first.
+    end user's connections to the integration. The connection that had the tokens comes first. It counts also if its
+    account is unknown now, because the new tokens possibly belong to the same account.
     """
     params = {"organization": tokens.organization_id, "slug": tokens.integration_slug, "auth_type": tokens.auth_type}
     if tokens.account_id is not None:
