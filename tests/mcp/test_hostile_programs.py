@@ -77,6 +77,11 @@ REFUSED: Final[Mapping[str, tuple[str, str]]] = {
     "write by a parameter": ("await call('acme', 'GET', '/x', query={'_method': 'DELETE'})", "replaces the method"),
     "write by a parameter in the path": ("await call('acme', 'GET', '/x?_method=DELETE')", "replaces the method"),
     "write by an encoded parameter": ("await call('acme', 'GET', '/x?%5fmethod=DELETE')", "replaces the method"),
+    "write by a method of WebDAV": ("await call('acme', 'GET', '/x?method=MKCOL')", "replaces the method"),
+    "write by a mutation": (
+        "await call('acme', 'GET', '/graphql', query={'query': 'mutation { remove(id: 1) { id } }'})",
+        "no mutation of GraphQL",
+    ),
     "write by a field of a body": (
         "await call('acme', 'GET', '/x', body={'_method': 'DELETE'})",
         "replaces the method",

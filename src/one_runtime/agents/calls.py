@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from one_runtime.agents.approvals import ExactCall, require_approval
 from one_runtime.agents.caller import AgentCaller, require_active
-from one_runtime.agents.method_overrides import replaces_method
+from one_runtime.agents.hidden_writes import hides_write
 from one_runtime.agents.response_bodies import MAX_RESPONSE
 from one_runtime.agents.response_reading import Reading, ReceivedBody, read_response
 from one_runtime.catalog.model import Integration
@@ -198,8 +198,11 @@ def require_allowed(caller: AgentCaller, requested: AgentCall, integration: Inte
     if not policy.allows_method(method):
         raise NotAllowed(f"This agent may not send {method}. It may send: {', '.join(sorted(policy.methods or ()))}.")
     if not requested.can_write(integration):
-        if replaces_method(requested.query, requested.headers, requested.body):
-            raise NotAllowed("A call that reads may not have a parameter or a header that replaces the method.")
+        if hides_write(requested.query, requested.headers, requested.body):
+            raise NotAllowed(
+                "A call that reads may not have a parameter or a header that replaces the method, and no mutation of "
+                "GraphQL."
+            )
     elif requested.must_read or not policy.can_write:
         raise NotAllowed(_refusal(requested, integration, can_write=policy.can_write))
 

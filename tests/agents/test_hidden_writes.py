@@ -1,11 +1,13 @@
-"""Find the parameters and headers that replace the method of a request that reads."""
+"""Find the parameters and headers that turn a request that reads into one that writes."""
 
 import json
 import time
+from itertools import product
+from urllib.parse import quote
 
 import pytest
 
-from one_runtime.agents.method_overrides import replaces_method
+from one_runtime.agents.hidden_writes import hides_write
 
 QUERIES = [
     "_method=DELETE",
@@ -39,6 +41,15 @@ QUERIES = [
     "method[]=PUT",
     "method=%20POST",
     "method=%44ELETE",
+    "method=%2544ELETE",
+    "method=%252544ELETE",
+    "m%2565thod=%2544ELETE",
+    "method=%u0044ELETE",
+    "method=MKCOL",
+    "method=proppatch",
+    "method=Move",
+    "method=VERSION-CONTROL",
+    "method=PURGE",
     "method%00=POST",
     "m%u0065thod=DELETE",
     "%EF%BC%BFmethod=DELETE",
@@ -68,8 +79,8 @@ QUERIES = [
 @pytest.mark.promise("P13")
 @pytest.mark.parametrize("query", QUERIES)
 def test_parameter_that_replaces_the_method_is_found(query: str) -> None:
-    assert replaces_method(query, (), None)
-    assert replaces_method("", (), query.encode())
+    assert hides_write(query, (), None)
+    assert hides_write("", (), query.encode())
 
 
 @pytest.mark.promise("P13")
@@ -87,14 +98,48 @@ def test_parameter_that_replaces_the_method_is_found(query: str) -> None:
     ],
 )
 def test_member_of_a_json_object_that_replaces_the_method_is_found(body: str) -> None:
-    assert replaces_method("", (), body.encode())
-    assert not replaces_method("", (), json.dumps([json.loads(body)]).encode())
+    assert hides_write("", (), body.encode())
+    assert not hides_write("", (), json.dumps([json.loads(body)]).encode())
+
+
+MUTATIONS = [
+    "mutation { deleteUser(id: 1) { id } }",
+    "mutation($id: ID!) {\n  deleteUser(id: $id) { id }\n}",
+    "# query\n,\ufeff mutation Delete @live { deleteUser(id: 1) { id } }",
+    "query Read { me { id } } mutation Delete { deleteUser(id: 1) { id } }",
+    "fragment F on User { id }\rmutation{deleteUser(id:1){...F}}",
+]
+
+
+@pytest.mark.promise("P13")
+@pytest.mark.parametrize("document", MUTATIONS)
+def test_mutation_of_graphql_is_found(document: str) -> None:
+    encoded = quote(document)
+    for query in (f"query={encoded}", f"a=1&QUERY={encoded}", f"%71uery={encoded}", f"query={quote(encoded)}"):
+        assert hides_write(query, (), None), query
+    assert hides_write(f"%2571uery={encoded}&operationName=Delete", (), None)
+    assert hides_write("", (), json.dumps({"query": document}).encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "query { mutations { id } mutationCount }",
+        "{ __schema { mutationType { name } } }",
+        "BRCA1 mutation",
+        '{"match": {"title": "mutation"}}',
+        '[{"text": "mutation"}]',
+    ],
+)
+def test_queries_without_a_mutation_pass(text: str) -> None:
+    assert not hides_write(f"query={quote(text)}&text={quote(MUTATIONS[0])}", (), None)
+    assert not hides_write("", (), json.dumps({"query": text, "variables": {"query": MUTATIONS[0]}}).encode())
 
 
 @pytest.mark.promise("P13")
 @pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X_HTTP_METHOD"])
 def test_header_that_replaces_the_method_is_found(name: str) -> None:
-    assert replaces_method("", ((name, "DELETE"),), None)
+    assert hides_write("", ((name, "DELETE"),), None)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +149,9 @@ def test_header_that_replaces_the_method_is_found(name: str) -> None:
         "limit=10&fields=id,name",
         "method=user.getInfo",
         "method=card",
+        "method=movement",
+        "method=linked.list",
+        "method=search",
         "payment_method=card_post",
         "shipping_methods[]=post",
         "q=_method%3DDELETE",
@@ -113,8 +161,8 @@ def test_header_that_replaces_the_method_is_found(name: str) -> None:
     ],
 )
 def test_ordinary_parameters_pass(query: str) -> None:
-    assert not replaces_method(query, (("accept", "application/json"),), None)
-    assert not replaces_method("", (), b'{"jsonrpc": "2.0", "method": "call", "params": {"_method": 1}}')
+    assert not hides_write(query, (("accept", "application/json"),), None)
+    assert not hides_write("", (), b'{"jsonrpc": "2.0", "method": "call", "params": {"_method": 1}}')
 
 
 MARKS = "\u0300\u0316"
@@ -130,25 +178,36 @@ MARKS = "\u0300\u0316"
         ("method", "a" + MARKS * 250_000),
         ("amethod", "a" + MARKS * 250_000),
         ("a" + MARKS * 250_000, "a"),
+        ("query", "mutation " * 110_000),
+        ("query", "mutation {" + "%41" * 330_000),
+        ("query", "{" + " " * 990_000 + "mutation"),
     ],
 )
 def test_long_names_and_values_take_little_time(name: str, value: str) -> None:
     body, begun = json.dumps({name: value}, ensure_ascii=False).encode(), time.thread_time()
-    replaces_method("", ((name, value),), body)
+    hides_write("", ((name, value),), body)
     assert time.thread_time() - begun < 0.2  # sorting the marks of the shortest of them takes 0.7 s
 
 
 @pytest.mark.promise("P17")
 def test_many_unusual_names_take_little_time_and_count_as_a_replaced_method() -> None:
     names, begun = [f"{number}{MARKS * 90}" for number in range(2_000)], time.thread_time()
-    assert replaces_method("", (), json.dumps(dict.fromkeys(names), ensure_ascii=False).encode())
-    assert not replaces_method("", (), json.dumps(dict.fromkeys(names[:80]), ensure_ascii=False).encode())
+    assert hides_write("", (), json.dumps(dict.fromkeys(names), ensure_ascii=False).encode())
+    assert not hides_write("", (), json.dumps(dict.fromkeys(names[:80]), ensure_ascii=False).encode())
     assert time.thread_time() - begun < 0.2
+
+
+@pytest.mark.promise("P17")
+def test_many_values_of_a_method_take_little_time_and_count_as_a_replaced_method() -> None:
+    names = ["".join(letters) for letters in product("mM", "eE", "tT", "hH", "oO", "dD")]
+    body, begun = json.dumps(dict.fromkeys(names, MARKS * 7_900), ensure_ascii=False).encode(), time.thread_time()
+    assert hides_write("", (), body)
+    assert time.thread_time() - begun < 0.2  # comparing all of them takes half a second
 
 
 @pytest.mark.parametrize("prefix", [" ", "[", "]", ".", "%20", "[]", "\u3000"])
 def test_a_long_prefix_hides_no_name(prefix: str) -> None:
     for count in (1, 300):
-        assert replaces_method(f"{prefix * count}_method=DELETE", (), None), count
-    assert replaces_method("", (), json.dumps({"method": " " * 300 + "DELETE"}).encode())
-    assert replaces_method("", (), json.dumps({"method": "x" * 20_000}).encode())
+        assert hides_write(f"{prefix * count}_method=DELETE", (), None), count
+    assert hides_write("", (), json.dumps({"method": " " * 300 + "DELETE"}).encode())
+    assert hides_write("", (), json.dumps({"method": "x" * 20_000}).encode())
