@@ -117,7 +117,7 @@ async def test_panels_of_the_dashboard_are_complete() -> None:
 async def test_every_alert_has_a_summary_and_an_action_with_an_existing_section() -> None:
     for name, rule in alerts().items():
         assert rule["labels"]["severity"] in {"critical", "warning"}
-        assert rule["annotations"].keys() == {"summary", "action"}, name
+        assert rule["annotations"].keys() == {"summary", "action", "runbook"}, name
         links = re.findall(r" See (docs/[\w.-]+\.md)(?:#([\w-]+))?", rule["annotations"]["action"])
         assert links, name
         for file, anchor in links:
@@ -128,6 +128,10 @@ async def test_every_alert_has_an_entry_in_the_runbook() -> None:
     introduction, *entries = page("docs/runbook.md").text.split("\n## ")
     assert introduction.startswith("# Runbook\n")
     assert [entry.partition("\n")[0] for entry in entries] == list(alerts())
+    anchors = page("docs/runbook.md").anchors
+    for name, rule in alerts().items():
+        assert rule["annotations"]["runbook"] == f"docs/runbook.md#{name.lower()}"
+        assert name.lower() in anchors
     for entry in entries:
         assert re.findall(r"^- \*\*(.+):\*\* \S", entry, re.MULTILINE) == ["Meaning", "First look", "What to do"]
 
