@@ -34,8 +34,10 @@ def known(served: Served, key: str) -> dict[str, str]:
         session = http.post("/v1/hosted-connection-sessions", json=body).json()
         key_of_acme = {"auth_type": "api_key", "credentials": {"api_key": ACME_KEYS[GLOBEX]}}
         connection = http.post("/v1/connections", json=body | key_of_acme).json()
+        own_key = http.get("/v1/me").json()
     digest = listed["integrations"][0]["logo_url"].split("/")[-2]
-    return {"LOGO_DIGEST": digest, "SESSION_ID": session["id"], "CONNECTION_ID": connection["id"]}
+    ids = {"SESSION_ID": session["id"], "CONNECTION_ID": connection["id"], "OWN_KEY_ID": own_key["id"]}
+    return {"LOGO_DIGEST": digest, **ids}
 
 
 async def test_every_operation_conforms_to_the_openapi_document(
@@ -75,4 +77,5 @@ async def conform(database_url: str, acme: RunningAcme, tmp_path: Path, phases: 
         )
         output, _ = await process.communicate()
         assert process.returncode == 0, output.decode()
+        assert httpx2.get(f"{served.url}/v1/me", headers={"Authorization": f"Bearer {key}"}).status_code == 200
         assert b"Internal Server Error" not in served.log()
