@@ -27,6 +27,8 @@ NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
         ("Fri, 27 Nov 2026 11:00:00 GMT", 0.0),
         (str(int(NOW.timestamp()) + 30), 30.0),
         (str(int(NOW.timestamp()) - 30), 0.0),
+        (str(int(NOW.timestamp() * 1_000_000)), 1e9),  # a Unix time in microseconds
+        ("9" * 16, 1e9),
         ("-1", 0.0),
         ("1e999", None),
         ("\u0661\u0662", None),

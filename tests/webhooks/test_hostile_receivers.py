@@ -82,6 +82,7 @@ HINTS: Final = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100
         ("informational responses", HINTS + answer(204), 204, None, None),
         ("informational responses without an end", endless_informational, None, "upstream_protocol_error", None),
         ("header without an end", endless_header, None, "upstream_protocol_error", None),
+        ("wait without an end", answer(503, [("Retry-After", "9" * 16)]), 503, None, None),
         ("status 999", answer(999), None, "upstream_protocol_error", None),
         ("other protocol", b"SSH-2.0-OpenSSH_9.9\r\n", None, "upstream_protocol_error", None),
         ("switch of the protocol", b"HTTP/1.1 101 Switching\r\n\r\n", None, "upstream_protocol_error", None),

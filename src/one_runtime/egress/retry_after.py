@@ -9,13 +9,16 @@ _SECONDS: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 _UNIX_TIME: Final = 1_000_000_000
 """A larger number counts as a Unix time, because some providers send a Unix time instead of seconds."""
 
+_LONGEST: Final = float(_UNIX_TIME)
+"""Maximum result, which a `timedelta` can contain. Some providers send a Unix time in microseconds."""
+
 
 def parse_retry_after(value: str, now: datetime) -> float | None:
-    """Return the number of seconds to wait, at least 0. Return None if the value is neither a number nor a date."""
+    """Return the number of seconds to wait, from 0 to `_LONGEST`. Return None if the value is no number and no date."""
     value = value.strip()
     if _SECONDS.fullmatch(value):
         seconds = float(value)
-        return max(0.0, seconds if seconds <= _UNIX_TIME else seconds - now.timestamp())
+        return min(max(0.0, seconds if seconds <= _UNIX_TIME else seconds - now.timestamp()), _LONGEST)
     moment = parse_date(value)
     return None if moment is None else max(0.0, (moment - now).total_seconds())
 
