@@ -41,7 +41,12 @@ async def hostile(database_url: str) -> AsyncIterator[Hostile]:
 def repeat(hostile: Hostile, spelling: str, filler: str = "") -> None:
     """Let the provider repeat the key in each place of its response. `filler`: makes the response longer."""
     body = f'{{"{spelling}": "key", "nested": [{{"text": "a {spelling} b"}}], "filler": "{filler}"}}'
-    headers = [*JSON, ("Location", f"https://a.example/?key={KEY.replace('_', '%5f')}"), ("ETag", f'"{KEY}"')]
+    headers = [
+        *JSON,
+        ("Location", f"https://a.example/?key={KEY.replace('_', '%5f')}"),
+        ("ETag", f'"{KEY}"'),
+        (f"X-RateLimit-{KEY}", "1"),
+    ]
     hostile.provider.anything = answer(200, headers, body.encode())
 
 

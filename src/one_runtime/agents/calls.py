@@ -282,7 +282,11 @@ def _header(response: Relayed, wanted: str) -> str:
 
 
 def _headers(response: Relayed) -> dict[str, str]:
-    """Return the headers that an agent can need."""
+    """Return the headers that an agent can need. A provider can repeat a secret in a name too."""
     names = dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.headers)
     returned = [name for name in names if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)]
-    return {name: mask(_header(response, name).encode(), response.secrets).decode() for name in returned}
+    return {_masked(name, response): _masked(_header(response, name), response) for name in returned}
+
+
+def _masked(text: str, response: Relayed) -> str:
+    return mask(text.encode(), response.secrets).decode()
