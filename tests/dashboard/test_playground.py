@@ -96,6 +96,7 @@ async def test_call_goes_through_the_connection_of_the_end_user(team: Team) -> N
         ({"path": "/a b"}, 200, ""),
         ({"path": "/ü"}, 422, "percent-encoded"),
         ({"path": "/../secret"}, 200, "invalid_input"),
+        ({"path": "/..#secret"}, 200, "invalid_input"),
         ({"method": "TRACE"}, 422, "Choose one of"),
         ({"body": "x" * 300_000, "method": "POST"}, 422, "at most 256 kB"),
         ({"end_user_id": "x" * 256}, 422, "1 to 255 characters"),

@@ -42,3 +42,33 @@ async def test_response_is_only_for_private_caches(relay: Relay, provided: tuple
     assert answer.named(b"etag") == [b"x"]
     others = (b"cdn-cache-control", b"vercel-cdn-cache-control", b"surrogate-control", b"edge-control")
     assert [answer.named(name) for name in (*others, b"x-litespeed-cache-control")] == [[]] * 5
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"X-Accel-Redirect: /v1/proxy/known/x",
+        b"X-Accel-Buffering: yes",
+        b"X-Sendfile: /a",
+        b"X-Sendfile2: /a 0-9",
+        b"X-LIGHTTPD-send-tempfile: /a",
+        b"X-LiteSpeed-Location: /v1/me",
+        b"X-Reproxy-URL: http://127.0.0.1/",
+        b"X_Reproxy_URL: http://127.0.0.1/",
+        b"Fly-Replay: app=other",
+        b"X-Envoy-Immediate-Health-Check-Fail: true",
+        b"Endpoint-Load-Metrics: JSON {}",
+        b'Alt-Svc: h3=":443"',
+        b"Strict-Transport-Security: max-age=1",
+        b'NEL: {"report_to": "x", "max_age": 9}',
+        b'Report-To: {"group": "x"}',
+        b'Reporting-Endpoints: x="https://example.com"',
+        b"Refresh: 0; url=/connect",
+    ],
+)
+async def test_header_for_others_is_not_returned(relay: Relay, line: bytes) -> None:
+    """A reverse proxy in front of One Runtime, or a browser, would obey it."""
+    relay.upstream.answer = b"HTTP/1.1 200 OK\r\n%b\r\nX-Mine: yes\r\nContent-Length: 2\r\n\r\nok" % line
+    answer = await relay.call("GET")
+    assert answer.named(b"x-mine") == [b"yes"]
+    assert answer.named(line.partition(b":")[0].lower()) == []

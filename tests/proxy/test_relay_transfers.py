@@ -144,19 +144,6 @@ async def test_304_with_a_length_keeps_the_connection_usable(relay: Relay) -> No
 
 
 @ANY_DATABASE
-async def test_headers_for_a_reverse_proxy_are_not_returned(relay: Relay) -> None:
-    relay.upstream.answer = (
-        b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: /v1/proxy/known/x\r\nX-Accel-Buffering: yes\r\nX-Sendfile: /a\r\n"
-        b'Alt-Svc: h3=":443"\r\nStrict-Transport-Security: max-age=1\r\nX-Mine: yes\r\nContent-Length: 2\r\n\r\nok'
-    )
-    answer = await relay.call("GET")
-    names = {name.lower() for name, _ in answer.headers}
-    assert b"x-mine" in names
-    orders = {b"x-accel-redirect", b"x-accel-buffering", b"x-sendfile", b"alt-svc", b"strict-transport-security"}
-    assert not names & orders
-
-
-@ANY_DATABASE
 async def test_attempts_without_a_response_are_counted(relay: Relay) -> None:
     async def drop(_: asyncio.StreamReader, __: asyncio.StreamWriter, ___: Arrived) -> None:
         return

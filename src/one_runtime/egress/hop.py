@@ -125,13 +125,21 @@ def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
     return following
 
 
-def _redirected(target: Target, location: str) -> Target:
-    """Return the target of a Location header. Percent-encode raw bytes and spaces in the header, as browsers do.
+def resolve_location(url: str, location: str) -> str:
+    """Return the URL of a Location header. Percent-encode raw bytes and spaces in the header, as browsers do.
 
-    If the percent-encoding changes the host, `parse` refuses the URL, because no host may contain `%`.
+    Raises:
+        ValueError: the header is no reference to a URL.
     """
-    reference = quote(location.encode("latin-1"), safe=_REFERENCE_CHARACTERS)
+    return urljoin(url, quote(location.encode("latin-1"), safe=_REFERENCE_CHARACTERS))
+
+
+def _redirected(target: Target, location: str) -> Target:
+    """Return the target of a Location header.
+
+    If the percent-encoding of the header changes the host, `parse` refuses the URL, because no host may contain `%`.
+    """
     try:
-        return parse(urljoin(str(target.url), reference))
+        return parse(resolve_location(str(target.url), location))
     except ValueError:
         raise TargetRefused.malformed(f"{target.authority} redirects to an invalid address") from None

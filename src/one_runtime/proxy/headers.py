@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from one_runtime.egress.hop import HOP_BY_HOP
@@ -11,12 +11,15 @@ from one_runtime.egress.response import Relayed
 _TO_KEY: Final = bytes.maketrans(b"_" + string.ascii_uppercase.encode(), b"-" + string.ascii_lowercase.encode())
 _HOP_BY_HOP: Final = frozenset(name.encode() for name in HOP_BY_HOP)
 _WITHOUT_BODY: Final = frozenset({204, 304})
+_REDIRECTS: Final = range(300, 400)
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 
 # The caller does not receive these headers of the provider:
 # - `alt-svc` and `strict-transport-security` are about the provider's host. One Runtime sends its own `date`.
 # - A browser would apply headers such as `set-cookie` to One Runtime's origin. The popup has this origin too.
 # - A reverse proxy or a CDN in front of One Runtime would obey headers such as `x-sendfile` and `surrogate-control`.
+#   With `x-reproxy-url` or `fly-replay` it would send a request to another server, with
+#   `x-envoy-immediate-health-check-fail` it would take this server for broken.
 _NOT_RETURNED: Final = frozenset(
     {
         b"date",
@@ -27,13 +30,26 @@ _NOT_RETURNED: Final = frozenset(
         b"clear-site-data",
         b"content-security-policy",
         b"content-security-policy-report-only",
-        b"x-sendfile",
-        b"x-lighttpd-send-file",
+        b"nel",
+        b"refresh",
+        b"report-to",
+        b"reporting-endpoints",
         b"surrogate-control",
         b"edge-control",
     }
 )
-_NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-", b"x-litespeed-", b"access-control-")
+_NOT_RETURNED_PREFIXES: Final = (
+    b"one-runtime-",
+    b"access-control-",
+    b"endpoint-load-metrics",
+    b"fly-replay",
+    b"x-accel-",
+    b"x-envoy-",
+    b"x-lighttpd-",
+    b"x-litespeed-",
+    b"x-reproxy-",
+    b"x-sendfile",
+)
 _NOT_RETURNED_SUFFIX: Final = b"cdn-cache-control"
 """The end of `CDN-Cache-Control` and of the variants for one CDN, such as `Vercel-CDN-Cache-Control` (RFC 9213)."""
 
@@ -65,8 +81,11 @@ def hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     return names
 
 
-def returned_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
-    """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sends its own value."""
+def returned_headers(relayed: Relayed, redirect: Callable[[bytes], bytes | None]) -> list[tuple[bytes, bytes]]:
+    """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sends its own value.
+
+    `redirect`: returns the `Location` of a redirect for the caller, or None to leave the header out.
+    """
     dropped = hop_by_hop(relayed.headers) | _NOT_RETURNED
     if relayed.status in _WITHOUT_BODY:  # with a Content-Length, some callers would wait for a body
         dropped |= {b"content-length"}
@@ -76,6 +95,10 @@ def returned_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
         key = header_key(name)
         if key == b"request-id":
             headers.append((_UPSTREAM_REQUEST_ID, value))
+        elif key == b"location" and relayed.status in _REDIRECTS:
+            location = redirect(value)
+            if location is not None:
+                headers.append((name, location))
         elif key in caching:
             caching[key].append(value.decode("latin-1"))
         elif key not in dropped and not _is_for_others(key):

@@ -35,6 +35,7 @@ from one_runtime.proxy import refusal
 from one_runtime.proxy.concurrency import CallRecord
 from one_runtime.proxy.headers import header_key, hop_by_hop, returned_headers
 from one_runtime.proxy.lookup import ConnectRequired
+from one_runtime.proxy.redirects import returned_location
 from one_runtime.tokens.refresh import ReauthRequired, ensure_fresh
 from one_runtime.tokens.state import CredentialState, UsableCredential
 
@@ -65,7 +66,7 @@ _TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
 # - For some servers, a path ends at an encoded `?`, `#` or NUL.
 _DOT: Final = r"(?:\.|%(?:25)*2e)"
 _SLASH: Final = r"(?:[/\\]|%(?:25)*(?:2f|5c))"
-_DOT_SEGMENT: Final = re.compile(rf"{_SLASH}{_DOT}{{2}}(?:{_SLASH}|;|%(?:25)*(?:3b|3f|23|00)|\Z)", re.IGNORECASE)
+_DOT_SEGMENT: Final = re.compile(rf"{_SLASH}{_DOT}{{2}}(?:{_SLASH}|[;?#]|%(?:25)*(?:3b|3f|23|00)|\Z)", re.IGNORECASE)
 
 
 class CredentialsRefreshedRetry(Conflict):
@@ -146,7 +147,8 @@ async def call(
                         (b"one-runtime-attempts", b"%d" % record.attempts),
                         (b"one-runtime-upstream-time", b"%.1f" % (seconds * 1000)),
                     )
-                    headers = (*returned_headers(relayed), *added)
+                    location = partial(_location, installation, credential, request)
+                    headers = (*returned_headers(relayed, location), *added)
                     yield Relayed(relayed.status, headers, body, _secrets_of(credential))
                     return
         except (UpstreamUnreachable, UpstreamTimeout):
@@ -190,6 +192,20 @@ def _sent(
         limits=request.limits,
         integration=credential.integration.slug,
     )
+
+
+def _location(
+    installation: Installation, credential: UsableCredential, request: ProxyRequest, location: bytes
+) -> bytes | None:
+    """Return the `Location` of a redirect for the caller, or None if the caller must not receive it."""
+    if credential.auth is None:
+        return None
+    base_url = _base_url(credential.auth, credential.values, inject(credential.auth, credential.values), request)
+    url = base_url + request.path + (f"?{request.query}" if request.query else "")
+    hosts = [value.decode("latin-1") for name, value in request.headers if name.lower() == b"host"]
+    own_urls = [installation.settings.public_url, *(f"http://{host}/" for host in hosts)]
+    returned = returned_location(location.decode("latin-1"), url, own_urls, _secrets_of(credential))
+    return returned.encode("latin-1") if returned is not None else None
 
 
 def _secrets_of(credential: UsableCredential) -> tuple[str, ...]:
