@@ -16,6 +16,10 @@ RAW_BASIC: Final = {
     TOKEN_URL: f"{TOKEN_URL}      auth: basic_raw\n",
     f"      {REVOCATION_AUTH}": "      auth: basic_raw\n",
 }
+EXCHANGE: Final = {
+    TOKEN_URL: f"{TOKEN_URL}      exchange:\n        url: '{{accounts_url}}/exchange'\n"
+    "        params: {grant_type: exchange, token: '{access_token}'}\n",
+}
 
 
 @pytest.mark.parametrize("entry_changes", [RAW_BASIC], ids=["basic_raw"])
@@ -41,3 +45,16 @@ async def test_each_authorization_request_has_a_new_nonce(runtime: AcmeAuthorizi
     runtime.acme.acme.faults.require_nonce = True
     assert (await runtime.connect())["status"] == "active"
     assert (await runtime.connect())["status"] == "active"
+
+
+@pytest.mark.promise("P9")
+@pytest.mark.parametrize("entry_changes", [EXCHANGE], ids=["exchange"])
+async def test_short_lived_token_is_revoked_if_its_exchange_fails(runtime: AcmeAuthorizing) -> None:
+    """The stand-in has no endpoint for the exchange, so it answers 404."""
+    session = await runtime.session()
+    attempt = await runtime.authorize(session["session_token"])
+    page = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
+    assert (page.status_code, runtime.token_requests()) == (409, 1)
+    assert (await runtime.backend_session(session))["status"] == "pending"
+    assert await runtime.connections() == []
+    assert runtime.revoke_all_grants(GLOBEX) == 0

@@ -240,11 +240,16 @@ async def handle_callback(
         except OneRuntimeError as error:
             return await _record_failure(tx, context, error, now)
     context = replace(context, reserved=True)
+    endpoint = _token_endpoint(context, callback)
     try:
-        granted = await _exchange_code(installation, context, callback)
+        granted = await _exchange_code(installation, context, endpoint, callback)
     except OneRuntimeError as error:
         async with installation.database.write() as tx:
             return await _record_failure(tx, context, error, installation.clock())
+    try:
+        granted = await _exchange_short_lived(installation, context, endpoint, granted)
+    except OneRuntimeError as error:
+        return await _fail(installation, context, granted, error, "authorization_failed", None)
     return await _connect(installation, context, granted)
 
 
@@ -332,17 +337,21 @@ def _known(context: CallbackContext, callback: AuthorizationResponse) -> dict[st
     return {**context.attempt.details.params, **client_fields, **callback.received}
 
 
+def _token_endpoint(context: CallbackContext, callback: AuthorizationResponse) -> TokenEndpoint:
+    client = _client_identity(context.client, context.secret)
+    return TokenEndpoint(context.integration, context.auth, client, _known(context, callback))
+
+
 async def _exchange_code(
-    installation: Installation, context: CallbackContext, callback: AuthorizationResponse
+    installation: Installation, context: CallbackContext, endpoint: TokenEndpoint, callback: AuthorizationResponse
 ) -> GrantedTokens:
     """Exchange the authorization code for tokens (RFC 6749, 4.1.3). Raises: OneRuntimeError."""
-    details, known = context.attempt.details, _known(context, callback)
-    endpoint = TokenEndpoint(context.integration, context.auth, _client_identity(context.client, context.secret), known)
+    details = context.attempt.details
     redirect_uri = callback_url(installation.settings.public_url, context.integration.slug)
     grant = AuthorizationCode(callback.code, redirect_uri, context.secret.verifier)
-    egress, clock = installation.egress.for_tenant(context.attempt.organization_id), installation.clock
+    egress = installation.egress.for_tenant(context.attempt.organization_id)
     try:
-        tokens = await exchange_tokens(egress, clock, endpoint, await endpoint.ask(egress, clock, grant))
+        tokens = await endpoint.ask(egress, installation.clock, grant)
     except OAuthError as error:
         raise _exchange_failure(context.integration, error) from error
     # Scopes can contain these values. The API shows a connection's scopes, so secret fields are excluded.
@@ -350,6 +359,18 @@ async def _exchange_code(
     scopes = requested_scopes(context.auth.scopes, details.scopes, public)
     params = {**details.params, **callback.received}
     return GrantedTokens(tokens, params, context.secret.credentials, context.client, scopes)
+
+
+async def _exchange_short_lived(
+    installation: Installation, context: CallbackContext, endpoint: TokenEndpoint, granted: GrantedTokens
+) -> GrantedTokens:
+    """Exchange a short-lived token for a long-lived one, if the integration defines it. Raises: OneRuntimeError."""
+    egress = installation.egress.for_tenant(context.attempt.organization_id)
+    try:
+        tokens = await exchange_tokens(egress, installation.clock, endpoint, granted.tokens)
+    except OAuthError as error:
+        raise _exchange_failure(context.integration, error) from error
+    return replace(granted, tokens=tokens)
 
 
 def _exchange_failure(integration: Integration, error: OAuthError) -> AuthorizationFailed:
