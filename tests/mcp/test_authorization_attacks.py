@@ -241,6 +241,29 @@ async def test_names_and_addresses_of_a_document_are_cleaned(agent: OAuthAgent, 
     assert await agent.request(), "ChatGPT's document prefers another method"
 
 
+@pytest.mark.parametrize("end", ["", "?", "?from=agent", "?from=agent&"])
+async def test_addresses_with_a_query_get_parameters_of_their_own(
+    agent: OAuthAgent, publisher: Publisher, end: str
+) -> None:
+    uri, page = f"{REDIRECT_URI}{end}", f"https://app.example.com/agents{end}"
+    publisher.document["redirect_uris"] = [uri]
+    answer = await agent.owner.send("PATCH", "/v1/organization", {"agents": {"sign_in_url": page}})
+    assert answer.status_code == 200, answer.text
+    to_sign_in = (await agent.authorize(redirect_uri=uri)).headers["location"]
+    refused = link_of((await agent.authorize(redirect_uri=uri, response_type="token")).text)
+    approved = await agent.approve(query_of(to_sign_in)["agent_authorization_id"])
+    back = approved.json()["continue_url"]
+    for address, beginning, parameter in (
+        (to_sign_in, page, "agent_authorization_id"),
+        (refused or "", uri, "error"),
+        (back, uri, "code"),
+    ):
+        assert address.startswith(beginning), address
+        added = {"from": "agent"} if "from" in end else {}
+        assert query_of(address).items() >= added.items(), address
+        assert parameter in query_of(address), address
+
+
 GRANTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "no verifier": ({"code_verifier": None}, "invalid_request"),
     "a short verifier": ({"code_verifier": "x"}, "invalid_request"),

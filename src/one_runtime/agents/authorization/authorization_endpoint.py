@@ -6,7 +6,6 @@ redirector, RFC 9700 section 4.11.2). The page shows the error, and a link to th
 """
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode, urlsplit
 
 from one_runtime.agents.authorization import authorizations, redirect_uris, requests
 from one_runtime.agents.authorization.client_documents import ClientDocument, ClientDocuments
@@ -87,8 +86,7 @@ async def _store(
         organization, sign_in_url = await _organization_of(tx, installation, values)
         request = AgentAuthorizationRequest(client, redirect_uri, organization.id, challenge, access, state)
         authorization_id = await authorizations.create(tx, request, installation.clock())
-    separator = "&" if urlsplit(sign_in_url).query else "?"
-    return f"{sign_in_url}{separator}{urlencode({AUTHORIZATION_PARAMETER: authorization_id})}"
+    return redirect_uris.with_parameters(sign_in_url, **{AUTHORIZATION_PARAMETER: authorization_id})
 
 
 def _usable_state(values: Mapping[str, str]) -> str | None:

@@ -76,6 +76,10 @@ def host_of(uri: str) -> str:
 
 
 def with_parameters(uri: str, **parameters: str | None) -> str:
-    """Return the redirect URI with more query parameters (RFC 6749 section 3.1.2). Parameters with None are omitted."""
+    """Return a URI without a fragment, with more query parameters (RFC 6749 section 3.1.2).
+
+    Parameters with None are omitted. The query of `uri` can be empty: `https://agent.example/callback?`.
+    """
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
-    return f"{uri}{'&' if urlsplit(uri).query else '?'}{query}"
+    separator = "" if uri.endswith(("?", "&")) else "&" if "?" in uri else "?"
+    return f"{uri}{separator}{query}"
