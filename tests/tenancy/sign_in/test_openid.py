@@ -502,6 +502,18 @@ async def test_one_network_can_begin_a_limited_number_of_sign_ins(dashboard: Das
     await dashboard.begin()
 
 
+@ANY_DATABASE
+async def test_provider_that_is_down_gets_a_limited_number_of_requests(dashboard: Dashboard) -> None:
+    path = "/.well-known/openid-configuration"
+    dashboard.provider.answers[path] = web.Response(status=503)
+    for _ in range(60):
+        with pytest.raises(OpenIDUnavailable):
+            await dashboard.begin()
+    with pytest.raises(RateLimited):
+        await dashboard.begin()
+    assert dashboard.provider.requests.count(path) == 60
+
+
 def test_settings_list_the_roles_that_exist() -> None:
     assert get_args(OidcRole) == get_args(Role)
     assert Settings.model_fields["oidc_groups_claim"].default == "groups"

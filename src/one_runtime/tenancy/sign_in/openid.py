@@ -59,8 +59,8 @@ async def begin(
 
     Raises: OpenIDUnavailable; RateLimited.
     """
+    await attempts.begin(installation, attempts.of_challenges(address))  # before a request to a provider that is down
     provider = await client.provider()
-    await attempts.begin(installation, attempts.of_challenges(address))
     async with installation.database.write() as tx:
         step = SignInStep(None, {"again": again})
         token = await steps.begin(tx, "oidc", step, installation.clock(), LIFETIME)
