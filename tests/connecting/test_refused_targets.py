@@ -22,7 +22,10 @@ pytestmark = pytest.mark.promise("P7")
 KEY = ACME_KEYS[GLOBEX]
 REFUSED = "http://127.0.0.1:7/token"
 MOVED = {"token:\n      url: ": f"token:\n      url: {REFUSED}  # "}
-FOR_END_USERS = "We aren’t allowed to contact {} at its present address. The developers of Northwind have to"
+FOR_END_USERS = (
+    "We aren’t allowed to contact {} at this address. If you entered the address, check it. Otherwise, the developers "
+    "of Northwind have to"
+)
 
 
 @pytest_asyncio.fixture

@@ -15,6 +15,7 @@ from one_runtime.db.agent_tables import agent_runs, approval_requests
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.encryption import secret_tokens
 from tests.application import ACME_KEYS, PUBLIC_URL, Application, Client, started
+from tests.billing import ENTRY, KEY, PATH, SLUG, send
 from tests.mcp.conftest import MODERN, PAGE, Agent, Agents, Answer, answering, connected, use_own_page
 
 pytestmark = pytest.mark.slow
@@ -294,6 +295,25 @@ async def test_page_shows_the_exact_call_and_only_the_page_does(
     async with application.installation.database.read() as tx:
         rows = [tuple(row) for row in await tx.all(select(approval_requests))]
     assert CANARY not in "".join(answers) + repr(rows)
+
+
+@pytest.mark.parametrize("base_path, shown", [("/v1", "/v1/contacts"), ("/bot{api_key}", "/…/contacts")])
+async def test_page_shows_the_path_of_the_base_url_without_secrets(
+    application: Application, client: Client, agents: Agents, base_path: str, shown: str
+) -> None:
+    await use_own_page(client)
+    host = application.acme.url.removeprefix("http://")
+    definition = ENTRY.replace("https://billing.acme.com/v1", f"http://{host}{base_path}")
+    registered = await send(client, "PUT", f"{PATH}/{SLUG}", definition)
+    assert registered.status_code == 201, registered.text
+    connection = {"integration_slug": SLUG, "end_user_id": "user_123", "auth_type": "api_key", "check": False}
+    assert (await client.post("/v1/connections", {**connection, "credentials": {"api_key": KEY}})).status_code == 201
+    async with agents.connect(access="ask") as agent:
+        answer = await agent.call("call_write", **ADA | {"integration": SLUG, "path": "/contacts"})
+        (request,) = parse_qs(urlsplit(answer.data["approval_url"]).query)["approval_request_id"]
+    page = (await client.http.get((await opened(client, request)).json()["approval_url"])).text
+    assert f"POST</strong> {host}{shown}" in page
+    assert KEY not in page
 
 
 async def test_line_break_in_a_value_does_not_look_like_another_value(client: Client, agents: Agents) -> None:

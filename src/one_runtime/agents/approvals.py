@@ -59,7 +59,8 @@ ApprovalStatus: TypeAlias = Literal["open", "approved", "refused", "expired"]
 class ExactCall:
     """A call that the end user approves.
 
-    - `base_url`: the base URL of the connection, whose path can contain a secret. `path`: below the base URL.
+    - `base_url`: the base URL of the connection. `path`: below the base URL.
+    - `has_secret_path`: True if the path of the base URL contains a secret.
     - `path`, `query`: percent-encoded. `headers`: the headers that the agent has chosen, such as `content-type`.
     """
 
@@ -71,11 +72,17 @@ class ExactCall:
     query: str
     headers: tuple[tuple[str, str], ...]
     body: bytes | None
+    has_secret_path: bool = False
 
     @property
     def host(self) -> str:
         """Return the host, and the port if the base URL names one."""
         return urlsplit(self.base_url).netloc
+
+    @property
+    def shown_base_path(self) -> str:
+        """Return the path of the base URL for the end user. A path with a secret becomes `/…`."""
+        return "/…" if self.has_secret_path else urlsplit(self.base_url).path
 
     @property
     def message(self) -> bytes:
@@ -137,8 +144,12 @@ class ApprovalRequest:
 
 @dataclass(frozen=True, slots=True)
 class ShownCall:
-    """The parts of a call that only the end user sees. `body`: text, or None."""
+    """The parts of a call that only the end user sees.
 
+    `base_path`: see `ExactCall.shown_base_path`. `body`: text, or None.
+    """
+
+    base_path: str
     query: str
     headers: tuple[tuple[str, str], ...]
     body: str | None
@@ -363,7 +374,8 @@ async def read_call(tx: Transaction, vault: Vault, request: ApprovalRequest) -> 
     place = SealContext(requests.name, request.id, _VERSION)
     stored = json.loads(vault.open(request.organization_id, Sealed(row.key_id, row.sealed), place))
     headers = tuple((name, value) for name, value in stored["headers"])
-    return ShownCall(stored["query"], headers, stored["body"])
+    base_path = stored.get("base_path", "")  # absent in requests of the previous version
+    return ShownCall(base_path, stored["query"], headers, stored["body"])
 
 
 async def answer(
@@ -433,7 +445,7 @@ async def _create(
         expires_at=now + LIFETIME,
     )
     body = None if call.body is None else call.body.decode(errors="backslashreplace")
-    shown = {"query": call.query, "headers": call.headers, "body": body}
+    shown = {"base_path": call.shown_base_path, "query": call.query, "headers": call.headers, "body": body}
     place, vault = SealContext(requests.name, request.id, _VERSION), installation.vault
     sealed = await key_ring.seal(tx, vault, caller.organization_id, json.dumps(shown).encode(), place)
     values: dict[str, Any] = {column.name: getattr(request, column.name) for column in _COLUMNS}

@@ -181,6 +181,7 @@ class AgentCalls:
             requested.query,
             requested.headers,
             requested.body,
+            has_secret_path=auth.has_secret_path,
         )
         async with self._installation.database.write() as tx:
             await require_approval(tx, self._installation, caller, exact)

@@ -115,7 +115,7 @@ class AuthBase(EntryPart):
             for purpose, of_purpose in by_purpose.items()
         }
         names = sorted({name for url in urls for name in names_in(url.authority)})
-        secrets = {"access_token", *(field.name for field in self.fields), *(part.name for part in self.derived)}
+        secrets = self.secret_names
         places = {
             f"{key}.{place}: {template}"
             for key, request in self.requests().items()
@@ -127,6 +127,18 @@ class AuthBase(EntryPart):
         origins = [self.origin_of(name) for name in names]
         parts: list[object] = [hosts, origins, self.send.model_dump(mode="json"), sorted(places)]
         return json.dumps(parts, sort_keys=True)
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """Return the names of the values that are secret, or a part of a secret."""
+        return frozenset(
+            {"access_token", *(field.name for field in self.fields), *(part.name for part in self.derived)}
+        )
+
+    @property
+    def has_secret_path(self) -> bool:
+        """Return True if the path of the base URL contains a secret, such as a bot's token."""
+        return not self.secret_names.isdisjoint(names_in(split_url(self.base_url, allow_http=True).path))
 
     def origin_of(self, name: str) -> list[str]:
         """Return the source of a variable: a parameter, or a part of a field (`derived`).

@@ -75,7 +75,7 @@ class CallText:
             "approve.body": _body(call.body or "", content_type),
         }
         shown = tuple((key, visible(lines)) for key, lines in parts.items() if lines)
-        return cls(request.method, visible(f"{request.host}{request.path}"), shown)
+        return cls(request.method, visible(f"{request.host}{call.base_path}{request.path}"), shown)
 
 
 class ApprovalPages:
