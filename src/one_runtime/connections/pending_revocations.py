@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Select, Text, bindparam, cast, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Select, Text, bindparam, cast, delete, func, insert, or_, select, update
 
 from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
@@ -186,7 +186,6 @@ _KEPT = (
     .order_by(revocations.c.kept_with)
     .limit(BATCH)
 )
-_RELEASE_ORPHANED = _RELEASE_KEPT.where(~exists().where(connections.c.id == revocations.c.kept_with))
 _FIRST: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -407,7 +406,7 @@ async def release_orphaned(database: Database, clock: Clock) -> int:
         if orphaned:
             async with database.write() as tx:
                 for connection_id in orphaned:
-                    released += await tx.execute(_RELEASE_ORPHANED, connection=connection_id, **_until(clock()))
+                    released += await tx.execute(_RELEASE_KEPT, connection=connection_id, **_until(clock()))
                 wake_on_commit(tx, revocations)
         if len(rows) < BATCH:
             return released
