@@ -135,13 +135,9 @@ async def test_a_server_without_the_active_key_exchanges_no_code_and_another_ser
     assert (await runtime.outcome(token, attempt.authorization_id))["state"] == "connected"
 
 
-@pytest.mark.promise("P8")
-async def test_tokens_are_stored_when_a_key_that_this_server_lacks_was_activated_during_the_exchange(
-    runtime: AcmeAuthorizing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    token = (await runtime.session())["session_token"]
-    attempt = await runtime.authorize(token)
-    callback = await runtime.allow(attempt)
+@pytest.fixture
+def missing_key(runtime: AcmeAuthorizing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Activate a key that this server lacks when the provider has answered."""
     installation, request = runtime.application.installation, Egress.request
     _, both = add_key(installation)
 
@@ -151,14 +147,39 @@ async def test_tokens_are_stored_when_a_key_that_this_server_lacks_was_activated
         return response
 
     monkeypatch.setattr(Egress, "request", request_and_activate)
-    page = await runtime.call_back(callback, attempt.cookie)
+
+
+@pytest.mark.promise("P8")
+@pytest.mark.usefixtures("missing_key")
+async def test_tokens_are_stored_when_a_key_that_this_server_lacks_was_activated_during_the_exchange(
+    runtime: AcmeAuthorizing,
+) -> None:
+    token = (await runtime.session())["session_token"]
+    attempt = await runtime.authorize(token)
+    page = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
     assert page.status_code == 200
     outcome = await runtime.outcome(token, attempt.authorization_id)
     assert outcome["state"] == "connected"
     organization_id = (await runtime.client.get("/v1/organization")).json()["id"]
     key = ConnectionKey(organization_id, outcome["connection"]["connection_id"])
-    usable = await held_credentials(installation, key)
+    usable = await held_credentials(runtime.application.installation, key)
     assert usable.values.credentials["access_token"]
+
+
+@pytest.mark.promise("P9")
+@pytest.mark.usefixtures("missing_key")
+async def test_tokens_of_a_failed_authorization_are_revoked_by_a_server_that_lacks_the_active_key(
+    runtime: AcmeAuthorizing,
+) -> None:
+    token = (await runtime.session())["session_token"]
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
+    runtime.acme.acme.fail_with(500)
+    await runtime.call_back(callback, attempt.cookie)
+    outcome = await runtime.outcome(token, attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("failed", "provider_unavailable")
+    assert runtime.token_requests() == 1
+    assert runtime.revoke_all_grants() == 0, "the grant was in force"
 
 
 async def test_callback_with_an_unknown_state_is_refused(runtime: AcmeAuthorizing) -> None:
