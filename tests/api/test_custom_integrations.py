@@ -291,9 +291,24 @@ async def test_all_errors_that_only_the_last_check_finds_are_reported(client: Cl
     assert len(messages) == 2, messages
 
 
-async def test_at_most_20_errors_are_reported(client: Client) -> None:
-    unknown = "".join(f"unknown_{number}: 1\n" for number in range(30))
-    assert len(await refusals(client, {"category:": f"{unknown}category:"})) == 20
+UNKNOWN: Final = "".join(f"unknown_{number}: 1\n" for number in range(30))
+SITES: Final = [f"site_{number}" for number in range(25)]
+PARAMS: Final = "".join(
+    f"      - {{name: {site}, label: Site, help: Your site, pattern: '[a-z]{{2}}'}}\n" for site in SITES
+)
+USES: Final = f"X-Sites: '{''.join(f'{{{site}}}' for site in SITES)}'"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"category:": f"logo: <svg/>\n{UNKNOWN}category:"},
+        {"base_url:": f"params:\n{PARAMS}    base_url:", "Authorization:": f"{USES}\n        Authorization:"},
+    ],
+    ids=["first check", "last check"],
+)
+async def test_at_most_20_errors_are_reported(client: Client, changes: Mapping[str, str]) -> None:
+    assert len(await refusals(client, changes)) == 20
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,8 @@ async def test_many_unknown_fields_and_long_names_give_a_short_answer(applicatio
         answer = await client.post("/v1/disconnect", {"end_user_id": "u", **body})
         assert (answer.status_code, len(answer.json()["errors"])) == (422, count)
         assert len(answer.text) < 8_000
+    answer = await client.get("/v1/connections", **dict.fromkeys((f"name_{number}" for number in range(500)), "1"))
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 20)
 
 
 async def test_every_wrong_value_is_refused_with_the_name_of_its_field(application: Application) -> None:

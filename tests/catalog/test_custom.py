@@ -10,8 +10,8 @@ import yaml
 
 from one_runtime.catalog.custom import MAX_BYTES, as_yaml, read_custom
 from one_runtime.catalog.loader import load_catalog
-from one_runtime.catalog.model import dump
-from one_runtime.catalog.source import EntrySource, SourceError, UnreadableSource
+from one_runtime.catalog.model import CustomIntegration, dump
+from one_runtime.catalog.source import MAX_COMPLAINTS, EntrySource, SourceError, UnreadableSource
 from tests.billing import ENTRY, OAUTH
 
 WHOLE = ENTRY + OAUTH
@@ -27,6 +27,14 @@ def complaint(text: str, syntax: Any = "yaml") -> tuple[int | None, str]:
         read_custom(text, syntax)
     (error,) = refused.value.complaints
     return error.line, error.message
+
+
+def test_few_of_many_errors_are_located() -> None:
+    """The search for the line of an error takes longer the more keys a text has."""
+    source = EntrySource.read(ENTRY + "".join(f"unknown_{number}: 1\n" for number in range(100)))
+    with pytest.raises(SourceError) as refused:
+        source.integration(CustomIntegration)
+    assert len(refused.value.complaints) == MAX_COMPLAINTS
 
 
 def put(text: str, key: str, value: str) -> str:

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -174,7 +173,7 @@ def _require_valid(source: EntrySource, integration: CustomIntegration) -> None:
         raise SourceError([Complaint(None, (), message)]) from error
     if size > MAX_BYTES:
         raise SourceError([Complaint(None, (), f"must be at most {MAX_BYTES // 1024} kB as JSON")])
-    errors = list(islice(placed_complaints(integration), MAX_COMPLAINTS))
+    errors = list(placed_complaints(integration))
     if errors:
         raise SourceError(Complaint(source.line(place), place, message) for place, message in errors)
 
