@@ -2,7 +2,7 @@
 
 import json
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -16,6 +16,7 @@ from one_runtime.oauth.authorization import expected_issuer
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.revocation import read_revocation, revocation_requests
+from one_runtime.oauth.token_request import token_request
 from tests.catalog.entries import ENTRIES
 from tests.oauth.answers import NOW, response_with
 
@@ -180,3 +181,22 @@ WITHOUT_PKCE: Final = {
 def test_pkce_is_left_out_only_for_providers_with_a_known_reason() -> None:
     """RFC 6749, 3.1: a server ignores parameters that it does not know, so PKCE breaks nothing by default."""
     assert {entry.slug for entry, auth in PAIRS if auth.pkce == "avoid"} == WITHOUT_PKCE
+
+
+def test_netsuite_requires_pkce_as_the_provider_will() -> None:
+    assert oauth2_of("netsuite").pkce == "required"
+
+
+def test_dropbox_sign_is_asked_for_new_tokens_with_the_documented_query() -> None:
+    request = token_request(
+        oauth2_of("dropbox-sign"), ClientIdentity("id", "secret"), RefreshToken("old", "access"), {}
+    )
+    assert request.url == "https://app.hellosign.com/oauth/token?refresh="
+
+
+@pytest.mark.parametrize("slug", ["facebook", "meta-ads", "whatsapp-business"])
+def test_the_graph_api_is_called_in_one_version(slug: str) -> None:
+    """Meta answers a version for about two years."""
+    auth = oauth2_of(slug)
+    urls = (auth.base_url, auth.authorization.url, *auth.token.urls())
+    assert {urlsplit(url).path.split("/")[1] for url in urls} == {"v26.0"}

@@ -49,6 +49,15 @@ def test_popular_integrations_and_servers_with_a_file_have_a_description_of_each
     assert complete > 80
 
 
+@pytest.mark.parametrize(
+    "slug, scope, words",
+    [("github", "user", "read private e-mail addresses, and follow"), ("pipedrive", "deals:read", "all notes, files")],
+)
+def test_a_description_names_all_that_a_wide_scope_allows(slug: str, scope: str, words: str) -> None:
+    (described,) = describe_scopes(slug, of(slug), [scope])
+    assert words in (described.text or "")
+
+
 def test_each_file_describes_a_server_of_the_catalog_and_no_server_is_described_twice() -> None:
     entries = list(oauth2_entries())
     known = {urlsplit(auth.authorization.url).netloc for _, auth in entries} | {entry.slug for entry, _ in entries}
