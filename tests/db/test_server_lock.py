@@ -64,6 +64,16 @@ def test_first_start_creates_a_file_that_only_its_owner_can_read(tmp_path: Path)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_missing_folder_is_not_created(tmp_path: Path) -> None:
+    """A mistyped path would otherwise become an empty database."""
+    path = tmp_path / "typo" / "one.db"
+    with pytest.raises(FileNotFoundError), hold_server_lock(str(path), ""):
+        pass
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        migrate(f"sqlite:///{path}")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_commands_do_not_delete_the_write_ahead_log_of_a_server(tmp_path: Path) -> None:
     """The last process that closes a file deletes the log. SQLite sees from its locks which processes use the file."""
     path = tmp_path / "one.db"
