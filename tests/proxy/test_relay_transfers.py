@@ -120,8 +120,9 @@ async def test_disconnect_within_a_body_is_no_upstream_error(relay: Relay) -> No
     [
         (b"HTTP/1.1 999 Request denied\r\nContent-Length: 2\r\n\r\nno", "999"),
         (b"HTTP/1.1 200 OK\r\nX-Odd: a\x0bb\r\nContent-Length: 2\r\n\r\nok", "control character"),
+        (b"HTTP/1.1 200 OK\r\nConnection : close\r\nContent-Length: 2\r\n\r\nok", "whose name is not valid"),
     ],
-    ids=["status", "header"],
+    ids=["status", "header", "name"],
 )
 @ANY_DATABASE
 async def test_unforwardable_requests_are_refused_with_a_reason(relay: Relay, response: bytes, why: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
-from one_runtime.egress.hop import Body, Hop, first_hop, next_hop
+from one_runtime.egress.hop import TOKEN, Body, Hop, first_hop, next_hop
 from one_runtime.egress.lazy_pool import LazyPool
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
 from one_runtime.egress.network import Network
@@ -28,6 +28,7 @@ _LONGEST_LAST_LOOK: Final = 5.0
 """Limits of the seconds in which a request reads what has arrived, after its time has passed (`_timeout`)."""
 
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_NAME: Final = re.compile(TOKEN.pattern.encode())
 
 
 class Egress:
@@ -161,6 +162,8 @@ class Egress:
                     raise UpstreamProtocolError(
                         f"{hop.target.authority} answered {answer.status}, which is not an HTTP status."
                     )
+                if not all(_NAME.fullmatch(name) for name, _ in answer.raw_headers):  # such as `Connection :`
+                    raise UpstreamProtocolError(f"{hop.target.authority} sent a header whose name is not valid.")
                 if any(_CONTROL.search(value) for _, value in answer.raw_headers):
                     raise UpstreamProtocolError(f"{hop.target.authority} sent a header with a control character.")
                 yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())

@@ -19,7 +19,7 @@ Body: TypeAlias = bytes | AsyncIterator[bytes]
 
 USER_AGENT: Final = f"One-Runtime/{RELEASE}"
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DEFAULT_HEADERS: Final = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
 HOP_BY_HOP: Final = frozenset(
@@ -75,11 +75,11 @@ def first_hop(
         RequestRefused: One Runtime cannot send the method or a header.
     """
     target = parse(url)
-    if not _TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
+    if not TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
         raise RequestRefused("One Runtime cannot send this HTTP method. Use a valid method except CONNECT and TRACE.")
     present = set()
     for name, value in headers:
-        if not _TOKEN.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise RequestRefused(
                 "The name of a header has a character that HTTP does not allow. Use letters, digits and hyphens."
             )
