@@ -75,6 +75,12 @@ def test_invalid_yaml_and_invalid_values_are_refused_in_a_sentence(text: str, ex
     assert len(detail) < 2_000
 
 
+def test_key_of_another_part_is_no_mistype(tmp_path: Path) -> None:
+    detail = complaint(tmp_path, HUBSPOT.replace("category: CRM", "category: CRM\nwhere: In the settings."))
+    assert "where is not a key of this part of the definition" in detail
+    assert "Did you mean" not in detail
+
+
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("name: Métricool".encode("latin-1"))
     with pytest.raises(CatalogError, match="must be UTF-8"):

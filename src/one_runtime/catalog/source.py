@@ -440,6 +440,7 @@ def in_our_words(error: ErrorDetails) -> str:
     if error["type"] == "literal_error" and "..." in str(context["expected"]):  # pydantic shortens a long list
         return one_of(CATEGORIES)
     if error["type"] == "extra_forbidden":
-        close = get_close_matches(str(error["loc"][-1]), _all_keys(), n=1)
+        key, known = str(error["loc"][-1]), _all_keys()
+        close = get_close_matches(key, known, n=1) if key not in known else []  # the key of another part is no mistype
         return _WORDS["extra_forbidden"] + (f". Did you mean {close[0]}?" if close else "")
     return _FORMS.get(context.get("pattern", "")) or _WORDS.get(error["type"]) or describe(error)
