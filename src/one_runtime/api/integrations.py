@@ -200,6 +200,9 @@ def _split(query_string: bytes) -> tuple[list[str], bytes]:
     Most query strings differ only in `end_user_id`. So the rest is often the same, and `IntegrationQuery` caches the
     options that it parses from the rest.
     """
+    first, _, others = query_string.partition(b"&")
+    if first.startswith(_END_USER) and _END_USER not in others:  # nearly every query: the loop takes 1 µs more
+        return [_decode(first[len(_END_USER) :])], others
     end_user_ids, rest = list[str](), list[bytes]()
     for pair in query_string.split(b"&"):
         if pair.startswith(_END_USER):

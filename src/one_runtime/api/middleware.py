@@ -80,10 +80,12 @@ class RequestMiddleware:
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                limits = scope.get(RATE_LIMIT_HEADERS, ())
-                added = ((b"request-id", request_id.encode()), *limits, *_default_caching(message, scope))
-                message["headers"] = [*message["headers"], *added]
+                status, headers = message["status"], message["headers"]
+                added = [*headers, (b"request-id", request_id.encode()), *scope.get(RATE_LIMIT_HEADERS, ())]
+                # A provider's response has its own rules, and every other one without `Cache-Control` is not stored.
+                if b"cache-control" not in dict(headers) and not getattr(scope.get("route"), "relays", False):
+                    added.append(_NO_STORE)
+                message["headers"] = added
             await send(message)
 
         failure: OneRuntimeError | None = None
@@ -115,8 +117,13 @@ class RequestMiddleware:
     def _asgi_route(self, path: str, method: str) -> AsgiRoute | None:
         route = self._exact.get(path)
         if route is None:
-            route = next((prefixed for prefix, prefixed in self._prefixed if path.startswith(prefix)), None)
-        return route if route is not None and (route.relays or method in (route.methods or ())) else None
+            for prefix, prefixed in self._prefixed:
+                if path.startswith(prefix):
+                    route = prefixed
+                    break
+            else:
+                return None
+        return route if route.relays or method in (route.methods or ()) else None
 
     async def _send_problem(self, error: OneRuntimeError, scope: Scope, receive: Receive, send: Send) -> None:
         scope["error_code"] = error.code
@@ -142,13 +149,6 @@ class RequestMiddleware:
         except Exception as error:  # the process ends with this error
             log.exception("lifespan_failed", kind=type(error).__name__)
             raise
-
-
-def _default_caching(message: Message, scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
-    """Return `no-store` if a response has no `Cache-Control`, and is not a provider's response."""
-    if getattr(scope.get("route"), "relays", False) or any(name == b"cache-control" for name, _ in message["headers"]):
-        return ()
-    return (_NO_STORE,)
 
 
 def _port(scope: Scope) -> int:
