@@ -85,6 +85,7 @@ def test_the_check_sends_the_documented_request_and_evaluates_the_documented_ans
 STEPS: Final = [
     ("calendly", "It needs the scope users:read"),
     ("bugsnag", "app.insighthub.smartbear.com"),
+    ("bugsnag", "then Personal auth tokens"),
     ("constant-contact", "Rotating Refresh Tokens"),
     ("everhour", "The API Token is below Application Access"),
     ("getty-images", "Ask the representative of Getty Images"),
