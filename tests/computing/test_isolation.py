@@ -21,7 +21,7 @@ pytestmark = pytest.mark.promise("P13")
 
 NOBODY: Final = 65534
 ATTEMPTS: Final = """
-import ctypes, os, signal, socket, subprocess, sys, time, json
+import ctypes, os, resource, signal, socket, subprocess, sys, time, json
 from pathlib import Path
 
 def outcome(attempt):
@@ -39,6 +39,24 @@ def ptrace():  # PTRACE_SEIZE, which does not stop the other process
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.ptrace(0x4206, parent, 0, 0):
         raise OSError(ctypes.get_errno(), "ptrace")
+
+def set_limit(process):  # to what it is
+    limit = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.prlimit(process, resource.RLIMIT_CORE, limit)
+
+def share_memory():
+    libc = ctypes.CDLL(None, use_errno=True)
+    segment = libc.shmget(0, 4096, 0o600)
+    if segment < 0:
+        raise OSError(ctypes.get_errno(), "shmget")
+    libc.shmctl(segment, 0, None)  # IPC_RMID
+
+def leave_group():
+    if child := os.fork():
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            raise PermissionError
+    else:
+        os._exit(outcome(os.setsid) != "succeeded" and outcome(lambda: os.setpgid(0, 0)) != "succeeded")
 
 def connect():
     socket.create_connection(("127.0.0.1", port), timeout=5).close()
@@ -58,6 +76,13 @@ attempts = {
     "inherited listener": lambda: os.fstat(listener),
     "signal": lambda: os.kill(parent, signal.SIGCONT),
     "ptrace": ptrace,
+    "limits of the parent": lambda: set_limit(parent),
+    "processors of the parent": lambda: os.sched_setaffinity(parent, os.sched_getaffinity(parent)),
+    "scheduling of the parent": lambda: os.sched_setparam(parent, os.sched_getparam(parent)),
+    "priority of the parent": lambda: os.setpriority(os.PRIO_PROCESS, parent, os.getpriority(os.PRIO_PROCESS, parent)),
+    "memory that stays": share_memory,
+    "file in memory": lambda: os.close(os.memfd_create("x")),
+    "group of processes": leave_group,
 }
 isolated = sys.argv[4] == "yes"
 if isolated:
@@ -65,6 +90,8 @@ if isolated:
     isolation.close_inherited_files()
     isolation.isolate()
 outcomes = {name: outcome(attempt) for name, attempt in attempts.items()}
+outcomes["own limits"] = outcome(lambda: set_limit(0))
+outcomes["own processors"] = outcome(lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)))
 outcomes["own signal"] = outcome(lambda: os.kill(os.getpid(), signal.SIGCONT))
 outcomes["program"] = outcome(lambda: subprocess.run([sys.executable, "-c", ""], check=True))
 outcomes["reads of a child"] = outcome(lambda: subprocess.run([sys.executable, "-c", "open('/etc/passwd')"], check=True,
@@ -102,7 +129,7 @@ def test_isolated_process_reaches_neither_files_nor_network_nor_other_processes(
 ) -> None:
     outcomes = attempted(tmp_path, listener, isolated=True)
     succeeded = {name for name, outcome in outcomes.items() if outcome == "succeeded"}
-    assert succeeded - beyond_this_kernel() == {"own signal", "program"}, outcomes
+    assert succeeded - beyond_this_kernel() == {"own signal", "own limits", "own processors", "program"}, outcomes
     assert (tmp_path / "secret").exists() is ("delete" not in succeeded)
 
 

@@ -10,7 +10,7 @@ import os
 import resource
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -85,7 +85,8 @@ def isolate() -> None:
     """Give up the rights that the work does not need, before the process has a second thread. Children inherit this.
 
     The process can read and execute programs and libraries, and use its open files. It cannot open other files or a
-    socket, or send a signal to a process outside.
+    socket, send a signal to a process outside, or change its limits, processors or priority. It leaves no memory
+    behind, and its children stay in its group.
     """
     if sys.platform != "linux":
         return
@@ -153,17 +154,39 @@ def _allow(ruleset: int, path: str, access: int) -> None:
 
 
 # seccomp: include/uapi/linux/seccomp.h, filter.h and audit.h. A filter of the classic BPF reads `struct seccomp_data`.
+_ARCHITECTURES: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+"""The numbers of the architectures, by the name of the machine."""
 _REFUSED: Final = {
-    # socket, ptrace, process_vm_readv, process_vm_writev, bpf, perf_event_open, userfaultfd, add_key,
-    # request_key, keyctl, unshare, setns, mount, io_uring_setup, pidfd_getfd
-    "x86_64": (0xC000003E, 41, 101, 310, 311, 321, 298, 323, 248, 249, 250, 272, 308, 165, 425, 438),
-    "aarch64": (0xC00000B7, 198, 117, 270, 271, 280, 241, 282, 217, 218, 219, 97, 268, 40, 425, 438),
+    # - socket, ptrace, process_vm_readv, process_vm_writev, bpf, perf_event_open, userfaultfd, add_key, request_key,
+    #   keyctl, unshare, setns, mount, io_uring_setup, pidfd_getfd
+    # - the priority and memory of other processes: setpriority, ioprio_set, kcmp, move_pages, migrate_pages,
+    #   process_madvise, process_mrelease
+    # - memory and queues that outlive the process: shmget, semget, msgget, mq_open, memfd_create
+    # - the way out of the group of processes that the server ends: setsid, setpgid
+    "x86_64": (
+        41, 101, 310, 311, 321, 298, 323, 248, 249, 250, 272, 308, 165, 425, 438,
+        141, 251, 312, 279, 256, 440, 448,
+        29, 64, 68, 240, 319,
+        112, 109,
+    ),
+    "aarch64": (
+        198, 117, 270, 271, 280, 241, 282, 217, 218, 219, 97, 268, 40, 425, 438,
+        140, 30, 272, 239, 238, 440, 448,
+        194, 190, 186, 180, 279,
+        157, 154,
+    ),
+}  # fmt: skip
+"""The numbers of the refused system calls."""
+_REFUSED_FOR_OTHERS: Final = {
+    # prlimit64, sched_setaffinity, sched_setparam, sched_setscheduler, sched_setattr
+    "x86_64": (302, 203, 142, 144, 314),
+    "aarch64": (261, 122, 118, 119, 274),
 }
-"""The number of the architecture, and the numbers of system calls, by the name of the machine."""
+"""The numbers of system calls that are refused, except with the process ID 0, which is the caller's own process."""
 _X32: Final = 0x40000000
 """Smallest number of a system call in the second table of x86-64."""
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_OFFSET_OF_NUMBER, _OFFSET_OF_ARCHITECTURE = 0, 4
+_OFFSET_OF_NUMBER, _OFFSET_OF_ARCHITECTURE, _OFFSET_OF_FIRST_ARGUMENT = 0, 4, 16
 _ALLOW: Final = 0x7FFF0000
 _PERMISSION_ERROR: Final = 0x00050001
 _SECCOMP_MODE_FILTER: Final = 2
@@ -171,22 +194,29 @@ _SECCOMP_MODE_FILTER: Final = 2
 
 def _limit_system_calls() -> None:
     machine = os.uname().machine
-    if machine not in _REFUSED:
+    if machine not in _ARCHITECTURES:
         return
-    program = b"".join(_filter(*_REFUSED[machine]))
+    program = b"".join(_filter(_ARCHITECTURES[machine], _REFUSED[machine], _REFUSED_FOR_OTHERS[machine]))
     code = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
     _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.c_char_p(header))
 
 
-def _filter(architecture: int, *refused: int) -> Iterator[bytes]:
+def _filter(architecture: int, refused: Sequence[int], refused_for_others: Sequence[int]) -> Iterator[bytes]:
     """Yield the instructions. A jump names the numbers of instructions to skip if its condition is true, or false."""
+    allow = 4 + len(refused) + len(refused_for_others)
+    examine, refuse = allow + 1, allow + 4
     yield _instruction(_LOAD, _OFFSET_OF_ARCHITECTURE)
-    yield _instruction(_EQUAL, architecture, 0, len(refused) + 3)
+    yield _instruction(_EQUAL, architecture, 0, refuse - 2)
     yield _instruction(_LOAD, _OFFSET_OF_NUMBER)
-    yield _instruction(_AT_LEAST, _X32, len(refused) + 1, 0)
-    for number, call in enumerate(refused):
-        yield _instruction(_EQUAL, call, len(refused) - number, 0)
+    yield _instruction(_AT_LEAST, _X32, refuse - 4, 0)
+    for place, call in enumerate(refused, 4):
+        yield _instruction(_EQUAL, call, refuse - place - 1, 0)
+    for place, call in enumerate(refused_for_others, 4 + len(refused)):
+        yield _instruction(_EQUAL, call, examine - place - 1, 0)
+    yield _instruction(_RETURN, _ALLOW)
+    yield _instruction(_LOAD, _OFFSET_OF_FIRST_ARGUMENT)  # the kernel reads 32 bits of a process ID
+    yield _instruction(_EQUAL, 0, 0, 1)
     yield _instruction(_RETURN, _ALLOW)
     yield _instruction(_RETURN, _PERMISSION_ERROR)
 
