@@ -155,7 +155,7 @@ class OrganizationRows:
                 client, client.redirect_uris[0], self.organization_id, "x", "read", None
             )
             await authorizations.create(tx, request, now)
-            call = ExactCall(entry, new_id(), "POST", "https://api.example.com", "/contacts", "", (), b"{}")
+            call = ExactCall(entry, new_id(), None, "POST", "https://api.example.com", "/contacts", "", (), b"{}")
             await approvals.ask(tx, self.installation, caller, call)
 
     async def dashboard(self) -> None:

@@ -157,7 +157,7 @@ async def approval_request(application: Application, organization: str, end_user
     entry, actor = application.installation.catalog.get("acme"), Actor(organization, "system")
     assert entry is not None
     caller = AgentCaller(organization, end_user, actor, AgentPolicy("ask"), "https://app.example.com/connect")
-    call = ExactCall(entry, new_id(), "POST", "https://api.example.com", f"/mark of {end_user}", "", (), b"{}")
+    call = ExactCall(entry, new_id(), None, "POST", "https://api.example.com", f"/mark of {end_user}", "", (), b"{}")
     waiting = PausedState(b"{}", (), (WaitingCall(1, "connect", entry.slug),))
     async with application.installation.database.write() as tx:
         await paused_runs.store(tx, application.installation, caller, new_id(), waiting)

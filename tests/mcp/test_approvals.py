@@ -221,6 +221,25 @@ async def test_approval_is_bound_to_the_base_url(application: Application, clien
     assert approved[0] != approved[1]
 
 
+@pytest.mark.promise("P13", "P15")
+async def test_approval_is_bound_to_the_account_and_not_to_the_one_that_replaces_it(
+    application: Application, client: Client, agents: Agents
+) -> None:
+    await use_pages(client)
+    async with agents.connect(access="ask") as agent:
+        once = await asked(agent)
+        await decide(client, await asked(agent, body={"name": "Grace"}), "all")
+        page = (await opened(client, once)).json()["approval_url"]
+        assert "Globex Corporation" in (await client.http.get(page)).text
+        session = await client.session()
+        assert (await client.replace_by_key(session["session_token"], ACME_KEYS[INITECH])).status_code == 200
+        assert (await client.http.get(page)).status_code == 410, "the page would name the new account"
+        await press(client, page, "once")
+        for call in ({}, {"body": {"name": "Grace"}}):
+            await asked(agent, **call)
+        assert contacts(application, INITECH) == []
+
+
 @pytest.mark.promise("P6")
 async def test_link_has_no_power_of_its_own(
     application: Application, client: Client, agents: Agents, monkeypatch: pytest.MonkeyPatch

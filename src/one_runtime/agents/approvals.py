@@ -4,8 +4,8 @@ An approval request has the exact call. The end user opens a page of the organiz
 organization's backend then opens the page on which this end user answers. The agent never receives the address of this
 page, so an agent cannot approve its own call.
 
-An approval is valid for one call with the same method, base URL, path, query, headers, body and connection, or for all
-calls of the agent with this connection for ten minutes.
+An approval is valid for one call with the same method, base URL, path, query, headers, body, connection and account, or
+for all calls of the agent with this connection for ten minutes, as long as it has the same account.
 """
 
 import hashlib
@@ -59,6 +59,7 @@ ApprovalStatus: TypeAlias = Literal["open", "approved", "refused", "expired"]
 class ExactCall:
     """A call that the end user approves.
 
+    - `account_id`: the account of the connection at the provider, which a reconnection can replace, or None.
     - `base_url`: the base URL of the connection. `path`: below the base URL.
     - `has_secret_path`: True if the path of the base URL contains a secret.
     - `path`, `query`: percent-encoded. `headers`: the headers that the agent has chosen, such as `content-type`.
@@ -66,6 +67,7 @@ class ExactCall:
 
     integration: Integration
     connection_id: str
+    account_id: str | None
     method: str
     base_url: str = field(repr=False)
     path: str
@@ -89,8 +91,9 @@ class ExactCall:
         """Return bytes that are different for each call."""
         body = None if self.body is None else hashlib.sha256(self.body).hexdigest()
         headers = sorted((name.lower(), value) for name, value in self.headers)
-        place = (self.integration.slug, self.connection_id, self.method, self.base_url, self.path, self.query)
-        return _PURPOSE + json.dumps([*place, headers, body], separators=(",", ":")).encode()
+        account = (self.integration.slug, self.connection_id, self.account_id)
+        place = (self.method, self.base_url, self.path, self.query)
+        return _PURPOSE + json.dumps([*account, *place, headers, body], separators=(",", ":")).encode()
 
 
 class ApprovalRequired(Conflict):
@@ -143,12 +146,13 @@ class ApprovalRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownCall:
-    """The parts of a call that only the end user sees.
+class SealedCall:
+    """The parts of a call that are sealed.
 
-    `base_path`: see `ExactCall.shown_base_path`. `body`: text, or None.
+    `account_id`: see `ExactCall`. `base_path`: see `ExactCall.shown_base_path`. `body`: text, or None.
     """
 
+    account_id: str | None
     base_path: str
     query: str
     headers: tuple[tuple[str, str], ...]
@@ -181,7 +185,7 @@ class _Page(NamedTuple):
     page_hash: bytes
 
 
-class _SealedCall(NamedTuple):
+class _SealedRow(NamedTuple):
     sealed: bytes
     key_id: str
 
@@ -247,7 +251,9 @@ async def require_approval(tx: Transaction, installation: Installation, caller: 
     for candidate in candidates:
         until = candidate.approved_until
         if candidate.connection_id == call.connection_id and until is not None and until > now:
-            return
+            request = await get(tx, caller.organization_id, candidate.id)
+            if (await read_call(tx, installation.vault, request)).account_id == call.account_id:
+                return
     for candidate in exact:
         is_approved = candidate.answer == "approved" and candidate.approved_until is None
         if candidate.used_at is None and is_approved and await tx.execute(_USE, request=candidate.id, now=now):
@@ -367,15 +373,15 @@ async def find_by_token(tx: Transaction, text: str) -> ApprovalRequest | None:
     return await get(tx, page.organization_id, page.id)
 
 
-async def read_call(tx: Transaction, vault: Vault, request: ApprovalRequest) -> ShownCall:
+async def read_call(tx: Transaction, vault: Vault, request: ApprovalRequest) -> SealedCall:
     """Return the sealed parts of the call. Raises: SealBroken."""
-    row = await tx.one(_SEALED, _SealedCall, request=request.id)
+    row = await tx.one(_SEALED, _SealedRow, request=request.id)
     assert row is not None  # noqa: S101 - the caller has read the row in this transaction
     place = SealContext(requests.name, request.id, _VERSION)
     stored = json.loads(vault.open(request.organization_id, Sealed(row.key_id, row.sealed), place))
     headers = tuple((name, value) for name, value in stored["headers"])
-    base_path = stored.get("base_path", "")  # absent in requests of the previous version
-    return ShownCall(base_path, stored["query"], headers, stored["body"])
+    account_id, base_path = stored.get("account_id"), stored.get("base_path", "")  # absent before this version
+    return SealedCall(account_id, base_path, stored["query"], headers, stored["body"])
 
 
 async def answer(
@@ -445,9 +451,10 @@ async def _create(
         expires_at=now + LIFETIME,
     )
     body = None if call.body is None else call.body.decode(errors="backslashreplace")
-    shown = {"base_path": call.shown_base_path, "query": call.query, "headers": call.headers, "body": body}
+    parts = {"base_path": call.shown_base_path, "query": call.query, "headers": call.headers, "body": body}
+    sealed_parts = {"account_id": call.account_id, **parts}
     place, vault = SealContext(requests.name, request.id, _VERSION), installation.vault
-    sealed = await key_ring.seal(tx, vault, caller.organization_id, json.dumps(shown).encode(), place)
+    sealed = await key_ring.seal(tx, vault, caller.organization_id, json.dumps(sealed_parts).encode(), place)
     values: dict[str, Any] = {column.name: getattr(request, column.name) for column in _COLUMNS}
     secret = {"sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION, "call_hash": vault.mac(call.message)}
     await tx.execute(_INSERT, **values, **secret, page_hash=None, used_at=None)

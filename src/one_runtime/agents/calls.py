@@ -175,6 +175,7 @@ class AgentCalls:
         exact = ExactCall(
             integration,
             state.connection.id,
+            state.connection.account_id,
             requested.method,
             base_url,
             requested.path,

@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from one_runtime.agents import approvals
-from one_runtime.agents.approvals import Answer, ApprovalRequest, ShownCall
+from one_runtime.agents.approvals import Answer, ApprovalRequest, SealedCall
 from one_runtime.agents.calls import label_of
 from one_runtime.agents.shaping import indented
 from one_runtime.catalog.model import Integration
@@ -65,7 +65,7 @@ class CallText:
     parts: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, request: ApprovalRequest, call: ShownCall) -> "CallText":
+    def of(cls, request: ApprovalRequest, call: SealedCall) -> "CallText":
         """Return the texts of a call."""
         content_type = dict(call.headers).get("content-type", "")
         others = [(name, value) for name, value in call.headers if name != "content-type"]
@@ -107,6 +107,8 @@ class ApprovalPages:
                 call = await approvals.read_call(tx, self._installation.vault, approval)
             except SealBroken as error:
                 return self._screens.refusal("broken", error.status)
+        if call.account_id != connection.account_id:  # the page would name another account than the agent's call has
+            return self._screens.refusal("approval_closed", _CLOSED)
         values = {"token": token, "account": label_of(connection), "call": CallText.of(approval, call)}
         return await self._render("approval", approval, values, "approve.title")
 
