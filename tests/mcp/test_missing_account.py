@@ -94,8 +94,10 @@ async def test_link_opened_by_another_user_changes_nothing(application: Applicat
     )
     assert wrong.json()["errors"][0]["field"] == "integration_slug"
     application.clock.advance(minutes=11)
-    late = await client.post("/v1/hosted-connection-sessions", {**body, "end_user_id": "user_123"})
-    assert (late.status_code, late.json()["code"]) == (409, "connect_request_closed")
+    for _ in range(2):
+        late = await client.post("/v1/hosted-connection-sessions", {**body, "end_user_id": "user_123"})
+        assert (late.status_code, late.json()["code"]) == (409, "connect_request_closed")
+        await client.connect()  # the status is `connected` now
 
 
 async def test_open_requests_of_one_agent_leave_room_for_those_of_another(
@@ -122,6 +124,25 @@ async def test_open_requests_of_one_agent_leave_room_for_those_of_another(
         await client.connect()  # answers the request for Acme CRM
         assert (await ask(first, MAX_OPEN + 2))[0] == "connect_required"
         assert (await ask(second, MAX_OPEN + 3))[0] == "rate_limited"
+
+
+async def test_an_agent_without_a_page_cannot_use_up_the_sessions_of_its_organization(
+    application: Application, agents: Agents
+) -> None:
+    async with agents.connect() as agent, agents.connect(end_user_id="user_456") as other:
+        links = [(await agent.call("call_read", **ME)).data["connect_url"] for _ in range(MAX_OPEN)]
+        for tool, arguments in (("call_read", ME), ("get_tool_connect_url", {"tool_name": "acme"})):
+            refused = await agent.call(tool, **arguments)
+            assert (refused.data["code"], "unopened links" in refused.text) == ("rate_limited", True), refused.text
+        assert (await other.call("call_read", **ME)).data["code"] == "connect_required"
+        form = {"session_token": links[0].partition("session_token=")[2], "step": "confirm"}
+        headers = {"sec-fetch-site": "same-origin", "authorization": ""}
+        opened = await agents.owner.http.post("/connect", data=form, headers=headers)
+        assert opened.status_code == 200, opened.text
+        assert (await agent.call("call_read", **ME)).data["code"] == "connect_required"
+        assert (await agent.call("call_read", **ME)).data["code"] == "rate_limited"
+        application.clock.advance(minutes=11)
+        assert (await agent.call("call_read", **ME)).data["code"] == "connect_required"
 
 
 async def test_integration_that_no_end_user_can_connect_is_refused_with_the_reason(

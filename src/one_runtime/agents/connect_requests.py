@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, exists, func, insert, select, update
 
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.catalog.model import Integration
+from one_runtime.connecting import sessions
 from one_runtime.connecting.new_session import NewSession, create_session, require_connectable
 from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.context import Installation
@@ -185,6 +186,14 @@ async def _ask_with_session(
 ) -> ConnectLink:
     now = installation.clock()
     end_user = EndUser(caller.end_user_id, None, None, now, now)
+    await end_users.ensure(tx, caller.organization_id, end_user)
+    links = await sessions.count_unopened_links(tx, caller.organization_id, caller.end_user_id, now, limit=MAX_OPEN)
+    if links >= MAX_OPEN:
+        raise RateLimited(
+            f"The end user has {MAX_OPEN} unopened links to connect an account. Let the end user open "
+            "one of them, or wait until they expire.",
+            round(LIFETIME.total_seconds()),
+        )
     new = NewSession(end_user, integration.slug, mode="link", expires_in=round(LIFETIME.total_seconds()))
     session, token = await create_session(tx, installation, caller.actor, new)
     url = f"{installation.settings.public_url}/connect?session_token={token.secret}"
@@ -276,7 +285,7 @@ async def require_open(
             "The connect request belongs to another end user. Create no session. Tell this user that the link is for "
             "another user."
         )
-    status = request.status(now)
+    status = request.status(now) if request.expires_at > now else "expired"
     if status not in {"open", "connected"}:
         raise ConnectRequestClosed(
             f"The connect request is {status}. Let the end user ask the agent again. The agent then sends a new link."

@@ -157,6 +157,17 @@ _NOTE_REFUSAL = _NOTE_ERROR.returning(sessions.c.failed_checks)
 # SQLite uses the partial index only if the condition contains the value, and no parameter.
 UNOPENED: Final = (sessions.c.status == literal_column("'pending'"), sessions.c.opened_at.is_(None))
 """Conditions for the pending sessions that no end user has opened."""
+_UNOPENED_LINKS = (
+    select(sessions.c.id)
+    .where(
+        sessions.c.organization_id == bindparam("organization"),
+        sessions.c.end_user_id == bindparam("end_user"),
+        sessions.c.mode == "link",
+        sessions.c.expires_at > bindparam("now"),
+        *UNOPENED,
+    )
+    .limit(bindparam("limit"))
+)
 _PURGE = batched_delete(sessions, sessions.c.id < bindparam("before"))
 _PURGE_UNOPENED = batched_delete(sessions, sessions.c.id < bindparam("before"), *UNOPENED)
 _FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))
@@ -168,6 +179,14 @@ async def insert_session(tx: Transaction, session: ConnectSession) -> SecretToke
     await tx.execute(_INSERT, **asdict(replace(session, token_hash=token.hash)))
     tx.committed.append(metrics.sessions.labels("created").inc)
     return token
+
+
+async def count_unopened_links(
+    tx: Transaction, organization_id: str, end_user_id: str, now: datetime, *, limit: int
+) -> int:
+    """Return the number of valid unopened sessions of an end user in the mode `link`, up to `limit`."""
+    params = {"organization": organization_id, "end_user": end_user_id, "now": now, "limit": limit}
+    return len(await tx.all(_UNOPENED_LINKS, **params))
 
 
 async def get(tx: Transaction, organization_id: str, session_id: str, *, lock: bool = False) -> ConnectSession:
