@@ -11,8 +11,8 @@ from one_runtime.tenancy.agent_policy import UNLIMITED
 from one_runtime.tenancy.events import Actor
 
 
-def caller(organization: str, token: str) -> AgentCaller:
-    return AgentCaller(organization, "user", Actor(organization, "end_user_token", token), UNLIMITED)
+def caller(organization: str, token: str, end_user: str = "user") -> AgentCaller:
+    return AgentCaller(organization, end_user, Actor(organization, "end_user_token", token), UNLIMITED)
 
 
 @pytest.mark.promise("P12")
@@ -28,3 +28,13 @@ def test_agent_and_organization_have_a_limit() -> None:
             pass
     with limit.admit(caller("one", "a")), limit.admit(caller("one", "a")):
         pass
+
+
+@pytest.mark.promise("P12")
+def test_end_users_who_share_an_api_key_have_a_limit_each() -> None:
+    limit = ConcurrencyLimit("requests", 1, 3)
+    with limit.admit(caller("one", "key", "first")), limit.admit(caller("one", "key", "second")):
+        with pytest.raises(TooManyCalls, match="This agent has 1 requests"), limit.admit(caller("one", "key", "first")):
+            pass
+        with limit.admit(caller("one", "key", "third")):
+            pass

@@ -23,7 +23,8 @@ from one_runtime.telemetry import metrics
 
 MAX_RUNS_OF_AGENT: Final = 2
 MAX_RUNS_OF_ORGANIZATION: Final = 8
-"""Maximum numbers of concurrent programs in this process: of one token or API key, and of one organization."""
+"""Maximum numbers of concurrent programs in this process: of one token, of one end user of an API key, and of one
+organization."""
 
 _REFUSALS: Final[dict[Kind, str]] = {
     "connect": "The end user does not want to connect the account.",

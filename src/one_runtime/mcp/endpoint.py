@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 MAX_BODY: Final = 1024 * 1024
 MAX_OF_AGENT: Final = 8
 MAX_OF_ORGANIZATION: Final = 64
-"""Maximum numbers of concurrent requests in this process: of one token or API key, and of one organization."""
+"""Maximum numbers of concurrent requests in this process: of one token, of one end user of an API key, and of one
+organization."""
 
 _END_USER: Final = b"one-runtime-end-user"
 _MAX_IDENTIFIER: Final = 255
