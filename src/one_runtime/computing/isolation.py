@@ -162,7 +162,7 @@ _REFUSED: Final = {
     # - the priority and memory of other processes: setpriority, ioprio_set, kcmp, move_pages, migrate_pages,
     #   process_madvise, process_mrelease
     # - memory and queues that outlive the process: shmget, semget, msgget, mq_open, memfd_create
-    # - the way out of the group of processes that the server ends: setsid, setpgid
+    # - calls that leave the group of processes, which the server ends: setsid, setpgid
     "x86_64": (
         41, 101, 310, 311, 321, 298, 323, 248, 249, 250, 272, 308, 165, 425, 438,
         141, 251, 312, 279, 256, 440, 448,
