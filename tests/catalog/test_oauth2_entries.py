@@ -200,3 +200,11 @@ def test_the_graph_api_is_called_in_one_version(slug: str) -> None:
     auth = oauth2_of(slug)
     urls = (auth.base_url, auth.authorization.url, *auth.token.urls())
     assert {urlsplit(url).path.split("/")[1] for url in urls} == {"v26.0"}
+
+
+def test_workday_gets_the_client_in_the_header() -> None:
+    """RFC 6749, 2.3.1: a server has to accept Basic, and no source shows the parameters that Workday would accept."""
+    params = {"host": "wd5-services1.myworkday", "tenant": "acme"}
+    request = token_request(oauth2_of("workday"), ClientIdentity("id", "secret"), RefreshToken("old", "access"), params)
+    assert dict(request.headers)["Authorization"].startswith("Basic ")
+    assert b"secret" not in (request.body or b"")
