@@ -50,7 +50,7 @@ A proxy call needs two open files: the connection to the caller and the connecti
 lower than half of the limit of open files (`OPEN_FILES` in serving/server.py).
 """
 
-WEBHOOK_LIMITS: Final = PoolLimits(connections=2048, per_upstream=2048)
+WEBHOOK_LIMITS: Final = PoolLimits(connections=2048, per_upstream=2048, per_tenant=2048)
 """Limits of the connections to webhook receivers. They exceed the limits of `webhooks/sender.py`.
 
 The sender limits the requests to each endpoint. With a limit for each host, a hanging endpoint would delay the other
@@ -116,7 +116,8 @@ def _dashboard(services: Services, observer: Observer) -> dict[int, ASGIApp]:
 def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Egress | None) -> Installation:
     # `proxy_calls` limits the concurrent proxy calls of an organization. All these calls can go to one provider, and
     # each call must get a connection (docs/decisions/0024-bulkheads.md).
-    proxy_limits = PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=settings.proxy_calls)
+    calls = settings.proxy_calls
+    proxy_limits = PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=calls, per_tenant=calls)
     allow = allowed_targets(settings)
     return Installation(
         settings=settings,

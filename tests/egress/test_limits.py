@@ -223,6 +223,28 @@ async def test_p12_connection_limit_is_separate_for_each_organization(upstream: 
         await asyncio.gather(hanging, return_exceptions=True)
 
 
+@pytest.mark.promise("P12")
+async def test_organization_with_many_hanging_hosts_leaves_connections_to_others(upstream: Upstream) -> None:
+    upstream.answers["/hang"] = hang
+    limits, pool_limits = Limits(connect=0.2), PoolLimits(connections=4, per_upstream=2, per_tenant=3)
+    async with Egress(network=LoopbackNetwork(upstream.port), limits=limits, pool_limits=pool_limits) as egress:
+        northwind, southwind = egress.for_tenant("northwind"), egress.for_tenant("southwind")
+        urls = [f"http://{name}.example/hang" for name in ("a", "a", "b")]
+        hanging = [asyncio.create_task(northwind.request("GET", url)) for url in urls]
+        await eventually(lambda: len(upstream.requests) == 3)
+        for _ in range(2):
+            with pytest.raises(UpstreamTimeout, match="3 requests of the organization are in progress"):
+                await northwind.request("GET", "http://c.example/")
+        with pytest.raises(UpstreamTimeout, match=r"2 requests to a\.example:80 are in progress"):
+            await northwind.request("GET", "http://a.example/")
+        assert (await southwind.request("GET", "http://c.example/")).body == b"reached"
+        hanging[2].cancel()
+        assert (await northwind.request("GET", "http://c.example/")).body == b"reached"
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+
+
 async def test_requests_of_all_organizations_together_are_limited(upstream: Upstream) -> None:
     upstream.answers["/hang"] = hang
     limits, pool_limits = Limits(connect=0.2), PoolLimits(connections=1)

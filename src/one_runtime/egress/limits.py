@@ -30,7 +30,7 @@ class Limits:
 class PoolLimits:
     """Limits that all requests of one `Egress` share."""
 
-    connections: int = 512
+    connections: int = 8192
     """Maximum number of concurrent requests of all tenants."""
     idle_connections: int = 1024
     """Maximum number of idle connections of all tenants. Over this limit, the oldest idle connection is closed."""
@@ -38,6 +38,12 @@ class PoolLimits:
     """Maximum number of concurrent requests of one tenant (organization) to one scheme, host and port.
 
     Because of this limit, one tenant's requests to a hanging server cannot occupy all connections.
+    """
+    per_tenant: int = 512
+    """Maximum number of concurrent requests of one tenant to all upstreams.
+
+    Because of this limit, one tenant with many hanging servers, such as custom integrations, cannot occupy all
+    connections.
     """
     dns_cache: int = 10
     """Seconds to cache the IP addresses of a name. With 0, One Runtime resolves the name for each new connection."""

@@ -79,7 +79,7 @@ class Pool:
         self._allow = allow
         self._network = network
         self._limits = limits
-        self._bulkhead = Bulkhead(limits.per_upstream)
+        self._bulkhead = Bulkhead(limits.per_upstream, limits.per_tenant)
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
