@@ -80,6 +80,22 @@ def test_each_error_has_its_complaint(auth: dict[str, Any], words: str) -> None:
     assert all(complaint.startswith(f"{auth['type']}: ") for complaint in reported)
 
 
+@pytest.mark.parametrize(
+    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "Expect", "Proxy-Authorization"]
+)
+def test_header_that_no_request_may_set_has_a_complaint(name: str) -> None:
+    headers = {name: "x"}
+    for auth in (
+        changed(KEY, headers=headers),
+        changed(KEY, send={"headers": {**KEY["send"]["headers"], name: "{api_key}"}}),
+        changed(KEY, check={**CHECK, "headers": headers}),
+        changed(OAUTH2, token={**OAUTH2["token"], "headers": headers}),
+        changed(OAUTH2, revocation={**REVOCATION, "headers": headers}),
+    ):
+        (complaint,) = complaints_about(auth)
+        assert f"the header {name.lower()} must be omitted" in complaint
+
+
 @pytest.mark.parametrize("host", ["169.254.169.254", "localhost", "127.0.0.1"])
 def test_an_unintended_address_has_a_complaint(host: str) -> None:
     assert any(

@@ -80,7 +80,15 @@ def test_an_address_has_no_user_query_fragment_or_odd_host(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "link", ["javascript:alert(1)", "data:text/html,x", "https://a.b/{x}", "https://a.b/<x>", "ftp://a.b"]
+    "link",
+    [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "https://a.b/{x}",
+        "https://a.b/<x>",
+        "https://a.b/\u202e",
+        "ftp://a.b",
+    ],
 )
 def test_links_must_be_https_addresses(link: str) -> None:
     refused("website", API_KEY, website=link)

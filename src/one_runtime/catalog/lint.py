@@ -12,12 +12,13 @@ from typing import Final, get_args
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.parts import CredentialField, Param, RequestTemplate
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, RevocationEndpointSpec, TokenEndpointSpec
+from one_runtime.catalog.parts import CredentialField, CredentialPlacement, Param, RequestTemplate
 from one_runtime.catalog.received_values import ValueSource
 from one_runtime.catalog.request import ConnectionValues, build_check, clean_values, inject, resolve_url
 from one_runtime.catalog.response import UnexpectedValue, is_expected, read_check, read_received
 from one_runtime.catalog.templates import fill, names_in
+from one_runtime.egress.hop import REFUSED_HEADERS
 from one_runtime.errors import InvalidInput
 from one_runtime.validation.descriptions import Place
 
@@ -25,9 +26,6 @@ _REST: Final = r"(?::[0-9]{1,5})?(?:/[^{}?#]*)?"
 # This pattern also allows http on loopback, for the demo. The validation refuses http in all other entries.
 _URL: Final = re.compile(
     rf"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,63}}{_REST}|http://(?:127\.0\.0\.1|localhost|\[::1\]){_REST}"
-)
-_RESERVED_HEADERS: Final = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
 )
 _OUTAGES: Final = (429, 500, 502, 503)
 _MEANINGLESS_BODIES: Final = (b"", b"<html>Welcome</html>", b"null", b'"ok"', b"\xff\xfe", b"[" * 100_000)
@@ -118,6 +116,15 @@ def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
     return answer
 
 
+def _header_names(auth: AuthBase) -> Iterator[str]:
+    """Yield the name of each header that a request of this auth type sets."""
+    for _, part in auth.parts():
+        if isinstance(
+            part, AuthBase | CredentialPlacement | RequestTemplate | TokenEndpointSpec | RevocationEndpointSpec
+        ):
+            yield from part.headers
+
+
 def check_wording(auth: AuthBase) -> Iterator[str]:
     """Yield the message of each error that needs no example values. The auth type may break rules of its parts."""
     for field in auth.fields:
@@ -127,7 +134,7 @@ def check_wording(auth: AuthBase) -> Iterator[str]:
             yield f"{part.name}.help: must be a sentence that ends in a full stop"
     if auth.base_url.endswith("/"):
         yield "base_url must not end in a slash, because every path begins with a slash"
-    for name in sorted(_RESERVED_HEADERS & {name.lower() for name in (*auth.send.headers, *auth.headers)}):
+    for name in sorted(REFUSED_HEADERS & {name.lower() for name in _header_names(auth)}):
         yield f"the header {name} must be omitted, because the HTTP client sets the header"
     if auth.check is not None:
         yield from _check_conditions(auth, auth.check)

@@ -118,7 +118,7 @@ def check_link(url: str, *, allow_http: bool = False) -> str:
     address = re.split(r"[?#]", url, maxsplit=1)[0]
     if names_in(url):
         raise ValueError("must be a constant address, without a {name}")
-    if any(ord(char) <= 32 or char in "<>\"'`\\" for char in url):
+    if any(char <= " " or char in "<>\"'`\\" or not char.isprintable() for char in url):
         raise ValueError("contains a character that an address cannot have")
     split_url(address, allow_http=allow_http)
     return url

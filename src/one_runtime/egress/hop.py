@@ -39,7 +39,7 @@ HOP_BY_HOP: Final = frozenset(
 
 # A caller must not set these headers, because the headers control the connection, the length of the body, or the host.
 # aiohttp adds the headers that a request needs.
-_OURS: Final = HOP_BY_HOP | {"content-length", "expect", "host"}
+REFUSED_HEADERS: Final = HOP_BY_HOP | {"content-length", "expect", "host"}
 # The response to TRACE repeats the request's credentials. CONNECT opens a tunnel, and One Runtime cannot check the
 # requests inside a tunnel.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
@@ -84,7 +84,7 @@ def first_hop(
                 "The name of a header has a character that HTTP does not allow. Use letters, digits and hyphens."
             )
         lower = name.lower()
-        if lower in _OURS and not (relayed and lower == "content-length"):
+        if lower in REFUSED_HEADERS and not (relayed and lower == "content-length"):
             raise RequestRefused(
                 f"The header {name} controls the connection, the length or the host of the request. "
                 "Remove the header from the request."
