@@ -286,9 +286,9 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Return the token of the first header `Authorization: Bearer …` (RFC 6750 section 2.1), or None."""
     for name, value in headers:
         if name == b"authorization":
-            kind, _, token = value.decode("latin-1").partition(" ")
-            if kind.lower() == "bearer" and token.strip():
-                return str(token.strip())
+            token = value[7:].strip() if value[:7].lower() == b"bearer " else b""
+            if token:
+                return token.decode("latin-1")
     return None
 
 
