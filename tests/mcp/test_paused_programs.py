@@ -211,6 +211,7 @@ async def test_end_user_who_is_deleted_takes_the_program_along(
 
 
 async def test_number_of_paused_programs_is_limited(application: Application, agents: Agents) -> None:
+    await use_own_page(agents.owner)
     async with agents.connect() as agent:
         run_ids = [await paused(agent) for _ in range(MAX_RUNS + 1)]
         assert sorted(row.id for row in await rows(application)) == run_ids[1:]
