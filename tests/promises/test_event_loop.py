@@ -306,6 +306,31 @@ async def test_no_page_of_an_approval_occupies_the_event_loop(
     assert len(walk.measured) > len(shapes) // 2
 
 
+@pytest.mark.soak_on("postgresql")
+@pytest.mark.parametrize("calls, code", [(100, "connect_required"), (200, "program_limit")])
+async def test_no_program_that_waits_with_many_calls_occupies_the_event_loop(
+    database_url: str, acme: RunningAcme, figures: Figures, calls: int, code: str
+) -> None:
+    program = (
+        "import asyncio\nfrom one_runtime import call\nbody = [[]] * 2_450\n"
+        f"await asyncio.gather(*[call('hubspot', 'POST', '/x', body=body) for _ in range({calls})])"
+    )
+    async with walking(database_url, acme) as (application, organization, walk):
+        token = await Agents(application, organization.client).token(organization.own_user)
+        authorization = {"authorization": f"Bearer {token['end_user_token']}"}
+        arguments: dict[str, Any] = {"code": program}
+        for step in ("start", "continuation"):
+            content, headers = message("tools/call", name="run_python", arguments=arguments)
+            headers |= authorization
+            await walk.send(f"{step} with {calls} calls", "POST", f"{PUBLIC_URL}/v1/mcp", headers, content)
+            answer = (await walk.http.post(f"{PUBLIC_URL}/v1/mcp", headers=headers, content=content)).json()
+            data = answer["result"]["structuredContent"]
+            assert data["code"] == code, data
+            arguments = {"run_id": data["run_id"]} if code == "connect_required" else arguments
+    figures(walk.figures())
+    assert not walk.slow(), "\n".join(walk.slow()[:40])
+
+
 @dataclass(slots=True)
 class Echo:
     """Acme CRM with one more path, `/v1/echo`, which returns `body`."""

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
+from one_runtime.agents.programs.dump import decode_call, encode_call
 from one_runtime.agents.programs.host import (
     ApprovalNeeded,
     CallRefused,
@@ -46,6 +48,7 @@ class Calls:
         self.used = 0
         self.answer_bytes = 0
         self._gate = asyncio.Semaphore(limits.concurrent_calls)
+        self._parsing = asyncio.Lock()
 
     async def answer(self, id_: int, index: int, function: str, arguments: str) -> Answer | PendingCall:
         """Return the message with the response to a call. `id_`: the interpreter's number of the call.
@@ -54,7 +57,8 @@ class Calls:
         but not the text of an `exec`, so the arguments can be invalid.
         """
         try:
-            values = _object(arguments)
+            async with self._step():
+                values = _object(arguments)
             if function == "connections":
                 async with self._gate:
                     return self._answer(id_, function, await self._connections())
@@ -62,6 +66,19 @@ class Calls:
         except InvalidCall as error:
             return raising(id_, "TypeError", str(error))
         return await self.carry_out(id_, call)
+
+    async def carry_out_again(self, id_: int, encoded: str) -> Answer | PendingCall:
+        """Ask the host for a call that has waited for the end user. `encoded`: from `encode_call`."""
+        async with self._step():
+            call = decode_call(encoded)
+        return await self.carry_out(id_, call)
+
+    @asynccontextmanager
+    async def _step(self) -> AsyncIterator[None]:
+        """Parse arguments in a step of its own of the event loop, because a program can make all calls at once."""
+        async with self._parsing:
+            await asyncio.sleep(0)
+            yield
 
     async def carry_out(self, id_: int, call: ProgramCall) -> Answer | PendingCall:
         """Ask the host, and return the message with the response."""
@@ -75,7 +92,7 @@ class Calls:
             except ConnectionDeclined as error:
                 return raising(id_, CONNECT_REQUIRED, str(error))
             except (ConnectionNeeded, ApprovalNeeded) as reason:
-                return PendingCall(id_, call, reason)
+                return PendingCall(id_, call, reason, encode_call(call))
             return self._answer(id_, _shown(call), response)
 
     async def _connections(self) -> HostResponse:

@@ -1,5 +1,10 @@
-"""State of a paused program, as bytes: the interpreter's own dump, and the counters and calls of the program."""
+"""State of a paused program, as bytes: the interpreter's own dump, and the counters and calls of the program.
 
+A program can wait for hundreds of calls, whose arguments have 2 MB. So each call becomes a text in a step of its own of
+the event loop, and the state contains these texts (promise P17 of docs/security.md).
+"""
+
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -10,7 +15,7 @@ from one_runtime.agents.programs.host import ConnectionNeeded, FunctionCall, Hos
 from one_runtime.agents.programs.outcome import MadeCall, PendingCall
 from one_runtime.computing import frames
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of this format. Only the same version of One Runtime's format can read a dump."""
 
 Reason: TypeAlias = Literal["connection", "approval"]
@@ -32,12 +37,12 @@ class ProgramState:
 
     - `interpreter`: the dump of the interpreter.
     - `handles`: the interpreter's ID of each module that the program can import.
-    - `pending`: the calls that wait for the end user, by the interpreter's number of the call.
+    - `pending`: the calls that wait for the end user, from `encode_call`, by the interpreter's number of the call.
     """
 
     interpreter: bytes
     handles: Mapping[str, str]
-    pending: Mapping[int, tuple[Reason, ProgramCall]]
+    pending: Mapping[int, tuple[Reason, str]]
     calls: Sequence[MadeCall]
     calls_used: int
     answer_bytes: int
@@ -47,12 +52,11 @@ class ProgramState:
 
 def encode(state: ProgramState) -> bytes:
     """Return the bytes of the state."""
-    pending = {id_: [reason, _kind(call), asdict(call)] for id_, (reason, call) in state.pending.items()}
     header: dict[str, Any] = {
         "format": FORMAT,
         "version": interpreter_version(),
         "handles": dict(state.handles),
-        "pending": pending,
+        "pending": dict(state.pending),
         "calls": [asdict(call) for call in state.calls],
         "calls_used": state.calls_used,
         "answer_bytes": state.answer_bytes,
@@ -76,7 +80,7 @@ def decode(data: bytes) -> ProgramState:
     return ProgramState(
         interpreter=interpreter,
         handles=header["handles"],
-        pending={int(id_): (reason, _CALLS[kind](**call)) for id_, (reason, kind, call) in header["pending"].items()},
+        pending={int(id_): (reason, call) for id_, (reason, call) in header["pending"].items()},
         calls=[MadeCall(**call) for call in header["calls"]],
         calls_used=header["calls_used"],
         answer_bytes=header["answer_bytes"],
@@ -85,13 +89,21 @@ def decode(data: bytes) -> ProgramState:
     )
 
 
+def encode_call(call: ProgramCall) -> str:
+    """Return a call as a text. `asdict` would copy the arguments slowly."""
+    kind = "call" if isinstance(call, HostCall) else "function"
+    return json.dumps([kind, {name: getattr(call, name) for name in call.__dataclass_fields__}])
+
+
+def decode_call(text: str) -> ProgramCall:
+    """Return the call that `encode_call` encoded."""
+    kind, values = json.loads(text)
+    return _CALLS[kind](**values)
+
+
 def reason_name(pending: PendingCall) -> Reason:
     """Return the name of the reason in a dump."""
     return "connection" if isinstance(pending.reason, ConnectionNeeded) else "approval"
 
 
 _CALLS: Final[Mapping[str, type[HostCall] | type[FunctionCall]]] = {"call": HostCall, "function": FunctionCall}
-
-
-def _kind(call: ProgramCall) -> str:
-    return "call" if isinstance(call, HostCall) else "function"

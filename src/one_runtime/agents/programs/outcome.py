@@ -1,6 +1,6 @@
 """Outcomes of a program: finished, failed or suspended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from one_runtime.agents.programs.host import ApprovalNeeded, ConnectionNeeded, ProgramCall
@@ -35,11 +35,15 @@ class MadeCall:
 
 @dataclass(frozen=True, slots=True)
 class PendingCall:
-    """A call that waits for the end user. `id`: the key for `refused` in `Sandbox.resume`."""
+    """A call that waits for the end user.
+
+    `id`: the key for `refused` in `Sandbox.resume`. `encoded`: the call for the dump.
+    """
 
     id: int
     call: ProgramCall
     reason: ConnectionNeeded | ApprovalNeeded
+    encoded: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

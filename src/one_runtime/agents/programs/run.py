@@ -96,7 +96,7 @@ class ProgramRun:
                 type_ = CONNECT_REQUIRED if reason == "connection" else CALL_REFUSED
                 self.resumed[id_] = _value(raising(id_, type_, refused[id_]))
             else:
-                self.resumed[id_] = self.calls.carry_out(id_, call)
+                self.resumed[id_] = self.calls.carry_out_again(id_, call)
         request = {"op": "resume", "modules": dict(state.handles), "stubs": {}}
         return await self._follow(request, state.interpreter)
 
@@ -243,7 +243,7 @@ class ProgramRun:
         state = ProgramState(
             interpreter=self.parked.interpreter,
             handles=self.parked.modules,
-            pending={each.id: (dump.reason_name(each), each.call) for each in pending},
+            pending={each.id: (dump.reason_name(each), each.encoded) for each in pending},
             calls=self.calls.made,
             calls_used=self.calls.used,
             answer_bytes=self.calls.answer_bytes,
