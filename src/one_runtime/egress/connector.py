@@ -182,8 +182,12 @@ class CheckedResolver(AbstractResolver):
         port: int = 0,
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 aiohttp's interface
     ) -> list[ResolveResult]:
+        dial = dialling.get(None)
         try:
-            addresses = await self._network.resolve(host, port)
+            async with self._network.look_ups.place(host, dial.tenant if dial is not None else ""):
+                addresses = await self._network.resolve(host, port)
+        except TimeoutError:
+            raise _resolution_error(host, socket.gaierror(socket.EAI_AGAIN, "no place")) from None
         except OSError as error:
             raise _resolution_error(host, error) from None
         if not addresses:
