@@ -146,7 +146,8 @@ class Settings(BaseModel):
         frozenset(),
         title="host:port list",
         description="Private hosts to which One Runtime may send requests. Each entry is host:port. Separate the "
-        "entries by commas.",
+        "entries by commas. Every organization can then reach these hosts, with custom integrations and webhook "
+        "endpoints.",
     )
     rate_limit: int = Field(
         6000,
