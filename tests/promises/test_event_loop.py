@@ -331,6 +331,43 @@ async def test_no_program_that_waits_with_many_calls_occupies_the_event_loop(
     assert not walk.slow(), "\n".join(walk.slow()[:40])
 
 
+def wide_document(url: str) -> dict[str, Any]:
+    """Return an OpenAPI document with 100 functions of 100 parameters each."""
+    methods = ("get", "post", "put", "patch", "delete")
+    parameters = [{"name": f"a{number}", "in": "query"} for number in range(100)]
+    paths = {
+        f"/{number}": {each: {"operationId": f"{each}{number}", "parameters": parameters} for each in methods}
+        for number in range(20)
+    }
+    info = {"title": "Wide", "version": "1"}
+    return {"openapi": "3.1.0", "info": info, "servers": [{"url": url}], "security": [{}], "paths": paths}
+
+
+@pytest.mark.soak_on("postgresql")
+async def test_no_program_that_imports_many_functions_occupies_the_event_loop(
+    database_url: str, acme: RunningAcme, figures: Figures
+) -> None:
+    async with walking(database_url, acme) as (application, organization, walk):
+        wide = [f"x-wide-{number}" for number in range(6)]
+        for slug in wide:
+            document = wide_document(application.acme.url)
+            added = await organization.client.send("PUT", f"/v1/custom-integrations/{slug}", document)
+            assert added.status_code == 201, added.text
+        token = await Agents(application, organization.client).token(organization.own_user)
+        modules = [slug.replace("-", "_") for slug in wide]
+        names, codes = [f"{module}.get{number}" for module in modules for number in range(20)], list[str | None]()
+        for kind, lines in (("no", ["1"]), ("one", [names[7]]), ("many", names)):
+            arguments = {"code": "\n".join([f"import {', '.join(modules)}", *lines])}
+            content, headers = message("tools/call", name="run_python", arguments=arguments)
+            headers["authorization"] = f"Bearer {token['end_user_token']}"
+            await walk.send(f"{kind} functions", "POST", f"{PUBLIC_URL}/v1/mcp", headers, content)
+            answer = (await walk.http.post(f"{PUBLIC_URL}/v1/mcp", headers=headers, content=content)).json()
+            codes.append(answer["result"]["structuredContent"].get("code"))
+    figures(walk.figures())
+    assert not walk.slow(), "\n".join(walk.slow()[:40])
+    assert codes == [None, None, "program_limit"]
+
+
 @dataclass(slots=True)
 class Echo:
     """Acme CRM with one more path, `/v1/echo`, which returns `body`."""

@@ -1,9 +1,9 @@
 """Find the functions and integrations that an agent can use, and describe them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from one_runtime.agents.accounts import account_fields, list_connected
 from one_runtime.agents.caller import AgentCaller
@@ -22,6 +22,7 @@ from one_runtime.tenancy import organizations
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.validation.similar_names import similar_names
 
+T = TypeVar("T")
 _MAX_LISTED: Final = 60
 READS_ONLY: Final = (
     "This agent may only read. If the user wants a change, say that the user's product has to give this agent more "
@@ -142,6 +143,11 @@ class Discovery:
         writes = offer.caller.policy.can_write
         operations = await self._library.of_integration(offer.find(slug).slug, offer.own, offer.owner)
         return [operation for operation in operations if writes or operation.access == "read"]
+
+    async def converted(self, offer: Offer, slug: str, convert: Callable[[Operation], T]) -> list[T]:
+        """Return a value for each function of `operations`, computed on a thread, because there can be thousands."""
+        operations = await self.operations(offer, slug)
+        return await self._library.run(lambda: list(map(convert, operations)), offer.owner)
 
     async def _operation(self, offer: Offer, integration: Integration, function: str) -> Operation:
         operation = await self._library.get(integration.slug, function, offer.own, offer.owner)

@@ -109,8 +109,7 @@ class AgentProgramHost:
         slug = self._slugs.get(name)
         if slug is None:
             return None
-        operations = await self._discovery.operations(self._offer, slug)
-        return ProgramModule(slug, tuple(_function(operation) for operation in operations))
+        return ProgramModule(slug, tuple(await self._discovery.converted(self._offer, slug, _function)))
 
     async def module_names(self) -> Collection[str]:
         """Return the names of all modules."""

@@ -43,6 +43,11 @@ MOST_FUNCTIONS: Final = 100
 
 Of a larger module, the type checker sees the functions whose names occur in the program.
 """
+MOST_PARAMETERS: Final = 10_000
+"""Number of parameters up to which the type checker sees all functions of all modules, and maximum number otherwise.
+
+The event loop needs 2 milliseconds for each thousand.
+"""
 
 
 class ProgramRun:
@@ -77,7 +82,13 @@ class ProgramRun:
         """Run a program."""
         self.code = code
         words = frozenset(_WORD.findall(code))
-        seen = {name: _seen(module, words) for name, module in self.modules.items()}
+        has_many = _parameter_count(self.modules) > MOST_PARAMETERS
+        seen = {
+            name: _named(module, words) if has_many or len(module.functions) > MOST_FUNCTIONS else module
+            for name, module in self.modules.items()
+        }
+        if has_many and _parameter_count(seen) > MOST_PARAMETERS:
+            return self._failed("limit", f"The functions of the program have more than {MOST_PARAMETERS} parameters.")
         functions = {
             name: {key: list(parameter_names(function)) for key, function in functions_by_name(module).items()}
             for name, module in seen.items()
@@ -321,11 +332,13 @@ def _parameters(module: ProgramModule, words: Collection[str]) -> dict[str, list
     }
 
 
-def _seen(module: ProgramModule, words: Collection[str]) -> ProgramModule:
-    """Return the module with the functions that the type checker needs. `words`: the words of the program."""
-    if len(module.functions) <= MOST_FUNCTIONS:
-        return module
+def _named(module: ProgramModule, words: Collection[str]) -> ProgramModule:
+    """Return the module with the functions whose names occur in the program. `words`: the words of the program."""
     return ProgramModule(module.integration, tuple(each for each in module.functions if identifier(each.name) in words))
+
+
+def _parameter_count(modules: Mapping[str, ProgramModule]) -> int:
+    return sum(len(function.parameters) for module in modules.values() for function in module.functions)
 
 
 async def _value(answer: Answer) -> Answer:

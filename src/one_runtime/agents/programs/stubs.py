@@ -51,6 +51,8 @@ def module_name(slug: str) -> str:
 
 def identifier(name: str) -> str:
     """Return a name that Python accepts: `filter[status]` becomes `filter_status`, and `from` becomes `from_`."""
+    if name.isascii() and name.isidentifier() and "_" not in {name[0], name[-1]} and not keyword.iskeyword(name):
+        return name  # saves most of the time for thousands of names
     word = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "_"
     if keyword.iskeyword(word):
         return f"{word}_"
