@@ -143,7 +143,8 @@ async def test_connection_deleted_meanwhile_cannot_be_reconnected(client: Client
     assert (await client.get("/v1/connections")).json()["connections"] == []
 
 
-async def test_account_without_an_id_is_reconnected_in_place(hostile: Hostile) -> None:
+@pytest.mark.promise("P15")
+async def test_account_without_an_id_is_reconnected_in_place_and_takes_no_identity_over(hostile: Hostile) -> None:
     hostile.answers(accepted("acc_1", "First"))
     first = await connect_in_popup(hostile.client)
     hostile.answers(accepted("", "Unknown"))
