@@ -120,11 +120,21 @@ def test_values_in_a_path_and_in_a_query_are_percent_encoded() -> None:
     assert request.url == "https://api.example.com/accounts/a%2Fb%3Fc%26d%20e/me?key=a%2Fb%3Fc%26d%20e"
 
 
-def test_dots_as_a_path_segment_are_refused() -> None:
+@pytest.mark.parametrize(
+    "value",
+    [".", "..", "../x", "a/../b", "a/..", "a\\..\\b", "..;x", "%2e%2e", "..%2Fx", "a%2f..", "%252e%252e", "..?x"],
+)
+def test_dots_as_a_path_segment_are_refused(value: str) -> None:
     auth = api_key(check={"path": "/accounts/{api_key}/me"})
     with pytest.raises(InvalidInput) as error:
-        clean_values(auth, {}, {"api_key": ".."})
+        clean_values(auth, {}, {"api_key": value})
     assert "credentials.api_key" in messages(error)
+
+
+@pytest.mark.parametrize("value", ["a..b", "...", "a.b/c", "..a", "a;..", "1.0/2"])
+def test_dots_within_a_path_segment_are_allowed(value: str) -> None:
+    auth = api_key(check={"path": "/accounts/{api_key}/me"})
+    assert clean_values(auth, {}, {"api_key": value}).credentials == {"api_key": value}
 
 
 def test_a_header_with_an_empty_optional_field_is_omitted() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.parts import CredentialField, Param, RequestTemplate, Transform
@@ -27,6 +27,7 @@ MAX_CREDENTIAL = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Zero-width characters and direction marks. A value that the end user copied can contain these invisible characters.
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_DOT_SEGMENT: Final = re.compile(r"(?:^|[/\\])\.{1,2}(?:[/\\;?#]|$)")
 _NOT_IN_HEADER: Final = re.compile(r"[^\x20-\x7e]")
 _TRANSFORMS: Final[dict[Transform, Callable[[str], str]]] = {
     "lower": str.lower,
@@ -161,8 +162,12 @@ def _check_text(part: Param | CredentialField, value: str, longest: int, suffix:
 
 
 def _require_segment(value: str, *, in_path: bool) -> None:
-    if in_path and value in (".", ".."):  # the segments . and .. change a path, even if they are percent-encoded
-        raise InvalidInput("must not be a single dot or two dots")
+    """Refuse the path segments . and .., which lead to another path, even if they are percent-encoded.
+
+    `fill_path` encodes a slash, but some servers decode it, and some of them decode twice.
+    """
+    if in_path and any(_DOT_SEGMENT.search(text) for text in (value, unquote(value), unquote(unquote(value)))):
+        raise InvalidInput("must not contain the path segments . and ..")
 
 
 def names_of(auth: AuthBase, group: Group) -> list[str]:
