@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
-THREADS: Final = 128
+THREADS: Final = 256
 """Number of threads that resolve names. Look-ups wait for the network and need hardly any processor time."""
 
-PER_TENANT: Final = 32
+PER_TENANT: Final = 64
 """Maximum number of concurrent look-ups of one tenant."""
 
-PER_DOMAIN: Final = 4
-"""Maximum number of concurrent look-ups of one tenant in one domain."""
+PER_DOMAIN: Final = 16
+"""Maximum number of concurrent look-ups of one tenant in one domain. A domain can have a host for each account."""
 
 PATIENCE: Final = 10.0
 """Seconds for which a look-up waits for a place. aiohttp does not end a look-up when its request ends."""
