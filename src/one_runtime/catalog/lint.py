@@ -18,7 +18,7 @@ from one_runtime.catalog.received_values import ValueSource
 from one_runtime.catalog.request import ConnectionValues, build_check, clean_values, inject, resolve_url
 from one_runtime.catalog.response import UnexpectedValue, is_expected, read_check, read_received
 from one_runtime.catalog.templates import fill, names_in
-from one_runtime.egress.hop import REFUSED_HEADERS
+from one_runtime.egress.header_names import REFUSED_HEADERS
 from one_runtime.errors import InvalidInput
 from one_runtime.validation.descriptions import Place
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
-from one_runtime.egress.hop import TOKEN, Body, Hop, first_hop, next_hop
+from one_runtime.egress.header_names import TOKEN
+from one_runtime.egress.hop import Body, Hop, first_hop, next_hop
 from one_runtime.egress.lazy_pool import LazyPool
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
 from one_runtime.egress.network import Network

@@ -11,6 +11,7 @@ from urllib.parse import quote, urljoin
 
 from one_runtime import RELEASE
 from one_runtime.egress.errors import RequestRefused, TargetRefused
+from one_runtime.egress.header_names import REFUSED_HEADERS, TOKEN
 from one_runtime.egress.target import Target, parse
 
 Headers = tuple[tuple[str, str], ...]
@@ -19,27 +20,8 @@ Body: TypeAlias = bytes | AsyncIterator[bytes]
 
 USER_AGENT: Final = f"One-Runtime/{RELEASE}"
 
-TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DEFAULT_HEADERS: Final = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
-HOP_BY_HOP: Final = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that concern one connection (RFC 9110 section 7.6.1)."""
-
-# A caller must not set these headers, because the headers control the connection, the length of the body, or the host.
-# aiohttp adds the headers that a request needs.
-REFUSED_HEADERS: Final = HOP_BY_HOP | {"content-length", "expect", "host"}
 # The response to TRACE repeats the request's credentials. CONNECT opens a tunnel, and One Runtime cannot check the
 # requests inside a tunnel.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})

@@ -5,7 +5,7 @@ import string
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from one_runtime.egress.hop import HOP_BY_HOP
+from one_runtime.egress.header_names import HOP_BY_HOP
 from one_runtime.egress.response import Relayed
 
 _TO_KEY: Final = bytes.maketrans(b"_" + string.ascii_uppercase.encode(), b"-" + string.ascii_lowercase.encode())
