@@ -4,7 +4,7 @@ These classes contain only the fields that the popup needs.
 """
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -227,6 +227,10 @@ def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
     )
 
 
+_MAX_ERRORS: Final = 20
+"""Number of errors that an answer names. A body can have thousands of unknown fields."""
+
+
 def read_json(kind: type[S], body: bytes) -> S:
     """Read the JSON body of a request from the popup.
 
@@ -243,7 +247,8 @@ def read_json(kind: type[S], body: bytes) -> S:
         if any(problem["type"] == "json_invalid" for problem in problems):
             raise MalformedRequest("The body is not valid JSON.") from None
         fields = tuple(
-            FieldError(".".join(map(str, problem["loc"])) or "body", describe(problem)) for problem in problems
+            FieldError(".".join(map(str, problem["loc"])) or "body", describe(problem))
+            for problem in problems[:_MAX_ERRORS]
         )
         raise InvalidInput(
             "The request does not have the format that the server expects. Reload the page and try again.", fields
