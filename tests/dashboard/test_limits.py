@@ -51,6 +51,14 @@ async def test_form_that_ends_after_the_removal_of_the_member_changes_nothing(te
     assert organization.display_name == "Northwind"
 
 
+async def test_long_query_of_a_page_is_refused(team: Team) -> None:
+    browser = await team.browser()
+    assert (await browser.get(f"connections?a={'x' * 32_000}")).status_code == 200
+    answer = await browser.get(f"connections?a={'x' * 33_000}")
+    assert answer.status_code == 413
+    assert "32 kB" in text_of(answer)
+
+
 async def test_character_that_the_database_cannot_store_is_an_error_of_the_request(team: Team) -> None:
     browser = await team.browser()
     for path in ("members?after=%00", "connections?end_user=%00", "integrations/%00", "audit?actor=a%00"):

@@ -11,6 +11,8 @@ from starlette.types import Message, Receive
 from one_runtime.dashboard.form_bodies import MAX_MULTIPART, MAX_PUBLIC, MAX_URL_ENCODED, MULTIPART, URL_ENCODED
 from one_runtime.errors import MalformedRequest, RequestTimeout, TooLarge
 
+_MAX_QUERY: Final = 32 * 1024
+
 _INVALID: Final = "contains a character that cannot be stored. Remove the character, and try again."
 
 
@@ -51,8 +53,14 @@ async def read_body(request: Request, *, is_public: bool) -> bytes:
 
 
 def require_text_in_url(request: Request) -> None:
-    """Raises: MalformedRequest if the path or the query contains a NUL, which PostgreSQL cannot store."""
+    """Check the path and the query of a page.
+
+    Raises: TooLarge for a long query, whose thousands of parameters would occupy the event loop (promise P17);
+    MalformedRequest if the path or the query contains a NUL, which PostgreSQL cannot store.
+    """
     query = request.scope["query_string"].decode("latin-1")
+    if len(query) > _MAX_QUERY:
+        raise TooLarge(f"The query of this address can have at most {_MAX_QUERY // 1024} kB. Use fewer filters.")
     if "\x00" in request.scope["path"] or "\x00" in unquote(query):
         raise MalformedRequest(f"The address {_INVALID}")
 
