@@ -8,7 +8,7 @@ from socket import socket
 
 import pytest
 
-from one_runtime.egress import look_ups
+from one_runtime.egress import bulkhead
 from one_runtime.egress.client import Egress
 from one_runtime.egress.errors import UpstreamUnreachable
 from one_runtime.egress.limits import Limits
@@ -55,27 +55,29 @@ async def slow_look_ups(network: SlowNames, hosts: list[str]) -> AsyncIterator[E
 async def test_domain_without_an_answer_delays_no_other_domain(upstream: Upstream) -> None:
     network = SlowNames(upstream.port)
     async with slow_look_ups(network, [f"{number}.slow.example" for number in range(100)]) as egress:
-        await eventually(lambda: network.waiting == look_ups.PER_DOMAIN)
+        await eventually(lambda: network.waiting == bulkhead.LOOK_UPS_PER_DOMAIN)
         for tenant in ("northwind", "southwind", ""):
             answer = await egress.for_tenant(tenant).request("GET", f"http://quick.example{tenant}.com/")
             assert answer.body == b"reached"
-        assert network.waiting == look_ups.PER_DOMAIN
+        assert network.waiting == bulkhead.LOOK_UPS_PER_DOMAIN
 
 
 async def test_many_domains_without_an_answer_delay_no_other_organization(upstream: Upstream) -> None:
     network = SlowNames(upstream.port)
     hosts = [f"{number}.slow{domain}.example" for domain in range(40) for number in range(4)]
     async with slow_look_ups(network, hosts) as egress:
-        await eventually(lambda: network.waiting == look_ups.PER_TENANT)
+        await eventually(lambda: network.waiting == bulkhead.LOOK_UPS_PER_TENANT)
         assert (await egress.for_tenant("southwind").request("GET", "http://quick.example/")).body == b"reached"
-        assert network.waiting == look_ups.PER_TENANT
+        assert network.waiting == bulkhead.LOOK_UPS_PER_TENANT
 
 
 async def test_look_up_waits_for_a_limited_time(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     """aiohttp does not end a look-up when its request ends. So waiting look-ups could fill the memory."""
-    monkeypatch.setattr(look_ups, "PATIENCE", 0.1)
+    monkeypatch.setattr(bulkhead, "PATIENCE", 0.1)
     network = SlowNames(upstream.port)
-    async with slow_look_ups(network, [f"{number}.slow.example" for number in range(look_ups.PER_DOMAIN)]) as egress:
-        await eventually(lambda: network.waiting == look_ups.PER_DOMAIN)
+    async with slow_look_ups(
+        network, [f"{number}.slow.example" for number in range(bulkhead.LOOK_UPS_PER_DOMAIN)]
+    ) as egress:
+        await eventually(lambda: network.waiting == bulkhead.LOOK_UPS_PER_DOMAIN)
         with pytest.raises(UpstreamUnreachable, match="cannot be resolved at the moment"):
             await egress.for_tenant("northwind").request("GET", "http://other.slow.example/")

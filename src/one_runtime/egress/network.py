@@ -5,7 +5,7 @@ import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 
-from one_runtime.egress.look_ups import THREADS, LookUps
+from one_runtime.egress.bulkhead import LOOK_UP_THREADS, LookUps
 
 
 class Network:
@@ -19,7 +19,7 @@ class Network:
         """`tls`: TLS settings. By default, One Runtime trusts the machine's certificate authorities."""
         self.tls = tls
         self.look_ups = LookUps()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="egress-names")
+        self._threads = ThreadPoolExecutor(LOOK_UP_THREADS, thread_name_prefix="egress-names")
 
     async def resolve(self, host: str, port: int) -> list[str]:
         """Return every IP address of a name.
