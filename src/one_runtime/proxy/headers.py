@@ -1,12 +1,21 @@
-"""Decide which headers of a provider's response the caller receives, and compare the names of headers."""
+"""Decide which headers of a provider's response the caller receives, and compare the names of headers.
+
+Most HTTP clients follow redirects by themselves. They resolve a relative `Location` with the URL of the call, which is
+a URL of One Runtime, and send the API key again because the host is the same, with method and body. A provider could
+so send requests of its choice to the API. So the caller receives only the `Location` that `returned_location` allows.
+"""
 
 import re
 import string
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from one_runtime.egress.errors import TargetRefused
 from one_runtime.egress.header_names import HOP_BY_HOP
+from one_runtime.egress.hop import resolve_location
+from one_runtime.egress.provider_text import contains_secret
 from one_runtime.egress.response import Relayed
+from one_runtime.egress.target import Target, parse
 
 _TO_KEY: Final = bytes.maketrans(b"_" + string.ascii_uppercase.encode(), b"-" + string.ascii_lowercase.encode())
 _HOP_BY_HOP: Final = frozenset(name.encode() for name in HOP_BY_HOP)
@@ -126,3 +135,38 @@ def _private(provided: str) -> str:
     # The directive `no-cache="set-cookie"` concerns one header only. Some caches apply it to the whole response.
     kept = ("no-cache" if directive.startswith("no-cache=") else directive for directive in directives)
     return ", ".join(["private", *dict.fromkeys(each for each in kept if _FOR_PRIVATE_CACHES.fullmatch(each))])
+
+
+def returned_location(location: str, url: str, own_urls: Iterable[str], secrets: Iterable[str]) -> str | None:
+    """Return the absolute URL to which a provider redirects.
+
+    Return None if the URL is invalid, leads to One Runtime itself, or would show the caller a part of the credential.
+
+    Args:
+        location: the provider's `Location`.
+        url: the URL of the request to the provider, without a credential in the query.
+        own_urls: the URLs under which a caller can reach One Runtime.
+        secrets: the secrets of the connection. Some providers expect the credential in the path.
+    """
+    try:
+        absolute = resolve_location(url, location)
+        server = _server(parse(absolute))
+    except (TargetRefused, ValueError):
+        return None
+    if server in {_server(own) for own in map(_parsed, own_urls) if own is not None}:
+        return None
+    if contains_secret(absolute, secrets) and not contains_secret(location, secrets):
+        return None
+    return absolute
+
+
+def _parsed(url: str) -> Target | None:
+    try:
+        return parse(url)
+    except TargetRefused:
+        return None
+
+
+def _server(target: Target) -> tuple[str, int]:
+    """Return host and port. The two default ports count as one, because the header `Host` does not name the scheme."""
+    return target.host, 80 if target.port == 443 else target.port

@@ -33,9 +33,8 @@ from one_runtime.errors import Conflict, InvalidInput, NotAllowed
 from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.proxy import refusal
 from one_runtime.proxy.concurrency import CallRecord
-from one_runtime.proxy.headers import header_key, hop_by_hop, returned_headers
+from one_runtime.proxy.headers import header_key, hop_by_hop, returned_headers, returned_location
 from one_runtime.proxy.lookup import ConnectRequired
-from one_runtime.proxy.redirects import returned_location
 from one_runtime.tokens.refresh import ReauthRequired, ensure_fresh
 from one_runtime.tokens.state import CredentialState, UsableCredential
 
