@@ -235,6 +235,13 @@ def test_response_to_a_refused_body_does_not_repeat_typed_values() -> None:
     assert refusal.value.errors[0].field == "credentials.api_key"
 
 
+def test_error_for_many_unknown_fields_names_20_of_them() -> None:
+    fields = {f"unknown_{number}": 1 for number in range(1000)}
+    with pytest.raises(InvalidInput) as refused:
+        read_json(ConnectBody, json.dumps({"auth_type": "api_key", **fields}).encode())
+    assert len(refused.value.errors) == 20
+
+
 def test_body_that_is_not_json_is_malformed_and_not_quoted() -> None:
     with pytest.raises(MalformedRequest) as refusal:
         read_json(ConnectBody, b'{"credentials": canary-5f1d')

@@ -23,16 +23,15 @@ from pydantic import BaseModel
 from one_runtime.api import property_descriptions
 from one_runtime.api.fields import Body
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest, OneRuntimeError
-from one_runtime.validation.descriptions import OBJECTS, describe, describe_json, dotted, one_of
+from one_runtime.validation.descriptions import MAX_ERRORS, OBJECTS, describe, describe_json, dotted, one_of
 
 Explain: TypeAlias = Callable[[Mapping[str, Any]], str | None]
 """Returns the message for a validation error, or None for the general message."""
 
 NOT_JSON: Final = "Send JSON with the header Content-Type: application/json."
 NOT_UTF8: Final = "must be percent-encoded UTF-8"
-_MAX_ERRORS: Final = 20
 _MAX_NAME: Final = 64
-"""Limits of an answer. A body of 1 MB can contain many unknown fields, or a field with a long name."""
+"""Number of characters of a name in an answer. A body of 1 MB can contain a field with a long name."""
 
 _QUERY: Final = "query"
 _NAME: Final = re.compile(rb"[A-Za-z0-9_]{1,64}")
@@ -48,7 +47,7 @@ def convert(error: RequestValidationError, route: object, explain: Explain | Non
     for detail in details:
         if detail["type"] == "json_invalid":
             return MalformedRequest(_json_sentence(detail["ctx"]["error"], str(error.body), detail["loc"][-1]))
-    errors = [_field_error(detail, route, explain) for detail in details[:_MAX_ERRORS]]
+    errors = [_field_error(detail, route, explain) for detail in details[:MAX_ERRORS]]
     return InvalidInput.of_all(dict.fromkeys(errors))
 
 
@@ -76,7 +75,7 @@ async def require_known_parameters(request: Request) -> None:
     """Refuse unknown and repeated query parameters (a dependency of routes). Raises: InvalidInput."""
     counts = Counter(name for name, _ in request.query_params.multi_items())
     # A query can contain 10,000 names, and the search for similar names takes long.
-    errors = tuple(islice(_parameter_errors(counts, _parameters(request.scope["route"])), _MAX_ERRORS))
+    errors = tuple(islice(_parameter_errors(counts, _parameters(request.scope["route"])), MAX_ERRORS))
     if errors:
         raise InvalidInput.of_all(errors)
 

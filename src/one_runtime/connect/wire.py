@@ -4,7 +4,7 @@ These classes contain only the fields that the popup needs.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -13,7 +13,7 @@ from one_runtime.connect.texts import failure
 from one_runtime.connecting.authorization_outcome import AuthorizationOutcome
 from one_runtime.connecting.popup import PopupView
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
-from one_runtime.validation.descriptions import describe
+from one_runtime.validation.descriptions import MAX_ERRORS, describe
 from one_runtime.validation.json_values import require_few_values
 
 MAX_VALUES = 50
@@ -227,10 +227,6 @@ def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
     )
 
 
-_MAX_ERRORS: Final = 20
-"""Number of errors that an answer names. A body can have thousands of unknown fields."""
-
-
 def read_json(kind: type[S], body: bytes) -> S:
     """Read the JSON body of a request from the popup.
 
@@ -248,7 +244,7 @@ def read_json(kind: type[S], body: bytes) -> S:
             raise MalformedRequest("The body is not valid JSON.") from None
         fields = tuple(
             FieldError(".".join(map(str, problem["loc"])) or "body", describe(problem))
-            for problem in problems[:_MAX_ERRORS]
+            for problem in problems[:MAX_ERRORS]
         )
         raise InvalidInput(
             "The request does not have the format that the server expects. Reload the page and try again.", fields

@@ -1,6 +1,6 @@
 """Define the arguments of the tools, and describe wrong arguments to a language model."""
 
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -15,11 +15,8 @@ from one_runtime.agents.shaping import (
     MIN_BYTES,
 )
 from one_runtime.errors import FieldError, InvalidInput
-from one_runtime.validation.descriptions import describe, dotted
+from one_runtime.validation.descriptions import MAX_ERRORS, describe, dotted
 from one_runtime.validation.names import text_problem
-
-_MAX_ERRORS: Final = 20
-"""Number of wrong arguments that an answer names. An agent can send thousands of unknown names."""
 
 
 def _clean(text: str) -> str:
@@ -122,7 +119,7 @@ def parse(model: type[A], arguments: dict[str, Any] | None) -> A:
     try:
         return model.model_validate(arguments or {})
     except ValidationError as error:
-        parts = error.errors(include_url=False)[:_MAX_ERRORS]
+        parts = error.errors(include_url=False)[:MAX_ERRORS]
         errors = [FieldError(dotted(part["loc"]), describe(part)) for part in parts]
         invalid = InvalidInput.of_all(errors)
         names = ", ".join(model.model_fields)

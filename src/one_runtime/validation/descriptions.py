@@ -14,6 +14,9 @@ from pydantic_core import ErrorDetails, core_schema
 Place: TypeAlias = tuple[int | str, ...]
 """The path to a value: names, and positions in lists."""
 
+MAX_ERRORS: Final = 20
+"""Number of errors that an answer describes. A caller can send thousands of unknown fields, parameters or arguments."""
+
 _MAX_NAME: Final = 64
 _Context: TypeAlias = Mapping[str, Any]
 
