@@ -175,7 +175,7 @@ class Story:
         for step in sorted(self.steps, key=_ORDER.index):
             for seeded in self.steps[step]:
                 self.calls[seeded.key.connection_id] = asyncio.create_task(self.call(served, seeded))
-            await until(partial(self.are_at, step), 60)
+            await until(partial(self.are_at, step), max(60.0, self.drill.lease))
         unleased = [seeded.key.connection_id for seeded in self.steps.get(Step.UNLEASED, [])]
         if unleased and lock:
             self.lock = RowLock(self.database_url, unleased)

@@ -152,7 +152,7 @@ def main() -> None:
     drill.shift_clock()
     gates, catalog, port = Gates(drill), catalog_at(drill.provider_url), urlsplit(drill.provider_url).port or 0
     # All refreshes are at the provider at once, and each one opens a connection.
-    limits = PoolLimits(connections=4096, per_upstream=4096, idle_connections=0, dns_cache=0)
+    limits = PoolLimits(connections=4096, per_upstream=4096, per_tenant=4096, idle_connections=0, dns_cache=0)
     egress = GatedEgress(allow=frozenset({("localhost", port)}), network=GatedNetwork(gates), pool_limits=limits)
     egress.gates = gates
     build, installation_of = app.create_app, app._installation
