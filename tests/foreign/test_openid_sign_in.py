@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from one_runtime.egress.client import Egress
-from one_runtime.tenancy import members
+from one_runtime.tenancy.roles import find_role
 from one_runtime.tenancy.dashboard_sessions import RECENT
 from one_runtime.tenancy.sign_in import openid
 from one_runtime.tenancy.sign_in.openid import CALLBACK_PATH, SignInFailed
@@ -48,7 +48,7 @@ async def test_people_join_and_sign_in_again_at_a_certified_provider(
             account = await openid.finish(installation, client, callback, begun.cookie)
             async with installation.database.write() as tx:
                 member = await admit(tx, settings, account, application.clock(), None)
-                role = await members.find_role(tx, organization, member.id)
+                role = await find_role(tx, organization, member.id)
             assert (member.email, role) == (person.email, "support")
             ids.add(member.id)
             # Without a request to authenticate again, this provider sends no `auth_time`.

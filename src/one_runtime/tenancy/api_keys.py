@@ -16,9 +16,8 @@ from one_runtime.db.precondition import Precondition
 from one_runtime.db.schema import api_keys
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Conflict, InsufficientRole, InvalidInput, NotFound
-from one_runtime.tenancy import members
 from one_runtime.tenancy.events import Actor, Subject, record
-from one_runtime.tenancy.roles import Permission, permits
+from one_runtime.tenancy.roles import Permission, find_role, permits
 from one_runtime.validation.names import text_problem
 
 KeyScope: TypeAlias = Literal["read", "connect", "use", "credentials:read", "admin"]
@@ -214,7 +213,7 @@ async def _require_role(tx: Transaction, actor: Actor, scopes: Collection[str]) 
     """Check that a member may create and revoke keys with these scopes. Other actors have scopes, and no role."""
     if actor.type != "member":
         return
-    role = await members.find_role(tx, actor.organization_id, actor.id) if actor.id else None
+    role = await find_role(tx, actor.organization_id, actor.id) if actor.id else None
     needed: Permission = "admin" if PRIVILEGED_SCOPES & set(scopes) else "develop"
     if role is None or not permits(role, needed):
         raise InsufficientRole(

@@ -23,7 +23,7 @@ from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.tenancy import members, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject, record
 from one_runtime.tenancy.members import AccountState, Member, Membership
-from one_runtime.tenancy.roles import ROLES, Role
+from one_runtime.tenancy.roles import ROLES, Role, find_role
 
 if TYPE_CHECKING:  # commands import this module, and need none of the modules that `context` imports
     from one_runtime.context import Installation
@@ -257,7 +257,7 @@ async def _signs_in(tx: Transaction, invitation: Invitation, account: AccountSta
         return True
     if account.has_other_role or (account.role is not None and account.has_method):
         return False
-    inviter = await members.find_role(tx, invitation.organization_id, invitation.invited_by)
+    inviter = await find_role(tx, invitation.organization_id, invitation.invited_by)
     return inviter is not None and (account.role is None or members.may_manage(inviter, account.role))
 
 

@@ -29,7 +29,7 @@ from one_runtime.db.upsert import insert
 from one_runtime.errors import Conflict, InsufficientRole, InvalidInput, NotFound
 from one_runtime.tenancy import dashboard_sessions, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject, record
-from one_runtime.tenancy.roles import ROLES, Role, permits
+from one_runtime.tenancy.roles import ROLES, Role, find_role, permits
 from one_runtime.validation.names import name_problem, text_problem
 
 OwnChange: TypeAlias = Literal["name", "password", "authenticator_app", "passkeys"]
@@ -80,10 +80,6 @@ class AccountState(NamedTuple):
     has_method: bool
 
 
-class _MemberRole(NamedTuple):
-    role: Role
-
-
 _INSERT = insert(members).on_conflict_do_nothing(index_elements=[members.c.email])
 _MEMBER = select(*(members.c[name] for name in Member.__dataclass_fields__))
 _BY_ID = _MEMBER.where(members.c.id == bindparam("member"))
@@ -105,7 +101,6 @@ _JOINED = select(
 _LIST = _JOINED.where(_OF_ORGANIZATION).order_by(members.c.email)
 _OF_MEMBER = _JOINED.where(_IS_ONE)
 _ONE = _LIST.where(_IS_ONE)
-_ROLE = select(memberships.c.role).where(_OF_ORGANIZATION, _IS_ONE)
 _ACCOUNT = select(
     members.c.id,
     select(memberships.c.role).where(_OF_ORGANIZATION, memberships.c.member_id == members.c.id).scalar_subquery(),
@@ -172,12 +167,6 @@ async def require_may_manage(tx: Transaction, actor: Actor, *roles: Role) -> Non
             "Only admins and owners can change the members of an organization. Only owners can invite, change and "
             "remove owners. Ask an owner of your organization."
         )
-
-
-async def find_role(tx: Transaction, organization_id: str, member_id: str) -> Role | None:
-    """Return the role of a member in an organization, or None."""
-    row = await tx.one(_ROLE, _MemberRole, organization=organization_id, member=member_id)
-    return None if row is None else row.role
 
 
 async def find_account(tx: Transaction, organization_id: str, email: str) -> AccountState | None:

@@ -4,7 +4,12 @@ The dashboard checks permissions, and the API checks the scopes of API keys. Eac
 permission that it needs.
 """
 
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
+
+from sqlalchemy import bindparam, select
+
+from one_runtime.db.dashboard_tables import memberships
+from one_runtime.db.engine import Transaction
 
 Role: TypeAlias = Literal["support", "developer", "admin", "owner"]
 """Role of a member. Each role has all permissions of the roles before it."""
@@ -35,6 +40,21 @@ _LOWEST_ROLE: Final[dict[Permission, Role]] = {
 }
 
 
+class _MemberRole(NamedTuple):
+    role: Role
+
+
+_OF_MEMBER = select(memberships.c.role).where(
+    memberships.c.organization_id == bindparam("organization"), memberships.c.member_id == bindparam("member")
+)
+
+
 def permits(role: Role, permission: Permission) -> bool:
     """Return True if the role has the permission."""
     return ROLES.index(role) >= ROLES.index(_LOWEST_ROLE[permission])
+
+
+async def find_role(tx: Transaction, organization_id: str, member_id: str) -> Role | None:
+    """Return the role of a member in an organization, or None."""
+    row = await tx.one(_OF_MEMBER, _MemberRole, organization=organization_id, member=member_id)
+    return None if row is None else row.role

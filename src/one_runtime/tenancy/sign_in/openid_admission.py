@@ -15,7 +15,7 @@ from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.invitations import Invitation
 from one_runtime.tenancy.members import Member
 from one_runtime.tenancy.organizations import Organization
-from one_runtime.tenancy.roles import ROLES, Role
+from one_runtime.tenancy.roles import ROLES, Role, find_role
 
 _DEFAULT_ROLE: Final[Role] = "support"
 _ASK: Final = "Ask an owner or an admin of your organization to invite you."
@@ -101,7 +101,7 @@ async def _apply_groups(
     role = _role_of(settings, account)
     if role is None:
         return
-    if await members.find_role(tx, organization.id, member.id) not in {None, role}:
+    if await find_role(tx, organization.id, member.id) not in {None, role}:
         with suppress(Conflict):
             await members.change_role(tx, Actor(organization.id, "system"), member.id, role, now)
 
