@@ -12,10 +12,10 @@ from typing import Final
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Message
 
-from one_runtime.app import create_app
 from one_runtime.clock import system_clock
 from one_runtime.db.migrations import migrate
 from one_runtime.encryption.vault import new_key
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from one_runtime.app import create_app
 from one_runtime.encryption.vault import new_key
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from scripts.client_generator import javascript, python
 from scripts.client_generator.description import described

@@ -29,7 +29,6 @@ from one_runtime.api import response_headers
 from one_runtime.api.application import SPECS
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.problems import MEDIA_TYPE
-from one_runtime.app import WEBHOOK_LIMITS, create_app
 from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Auth, Integration, dump
@@ -41,6 +40,7 @@ from one_runtime.egress.client import Egress
 from one_runtime.egress.network import Network
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import new_key
+from one_runtime.serving.application import WEBHOOK_LIMITS, create_app
 from one_runtime.settings import Settings
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor

@@ -13,8 +13,8 @@ from typing import Any, Final
 import httpx2
 import pytest_asyncio
 
-from one_runtime.app import create_app
 from one_runtime.egress.client import Egress
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from tests.application import (
     Application,

@@ -22,13 +22,13 @@ from starlette.routing import Route
 from one_runtime import cli
 from one_runtime.api.application import SPECS
 from one_runtime.api.reference import error_kinds
-from one_runtime.app import create_app
 from one_runtime.db import schema
 from one_runtime.encryption.vault import new_key
 from one_runtime.explanations.api_errors import API_ERRORS
 from one_runtime.explanations.event_reasons import EVENT_REASONS
 from one_runtime.explanations.event_types import EVENT_TYPES
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
+from one_runtime.serving.application import create_app
 from one_runtime.settings import FROM_FILES, PREFIX, Settings
 from one_runtime.tenancy import api_keys, events
 from one_runtime.tenancy.installation_events import INSTALLATION_EVENT_TYPES

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 import one_runtime_client
 from one_runtime import cli
 from one_runtime.api.reference import error_kinds
-from one_runtime.app import create_app
 from one_runtime.encryption.vault import new_key
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from one_runtime.tenancy import events
 from one_runtime_client import OneRuntime, errors

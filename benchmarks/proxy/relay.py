@@ -9,8 +9,8 @@ import os
 from starlette.types import ASGIApp
 
 from benchmarks.server import serve
-from one_runtime.app import create_app
 from one_runtime.catalog.loader import Catalog
+from one_runtime.serving.application import create_app
 from one_runtime.settings import load_settings
 from tests.proxy.relay import SVG, entry
 

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from one_runtime.app import create_app
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.custom import read_custom
 from one_runtime.db.schema import credentials
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from tests.application import PUBLIC_URL, Client, RunningAcme, catalog_with_acme, lifespan
 from tests.billing import ENTRY, KEY, OAUTH, PATH, SLUG, SVG, Billing, connect, register, send

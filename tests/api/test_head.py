@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx2
 
 from one_runtime.api.application import SPECS
-from one_runtime.app import create_app
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from tests.application import Application, Client, RunningAcme, catalog_with_acme, running
 

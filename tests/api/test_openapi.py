@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from one_runtime.api.openapi_examples import described_parts
 from one_runtime.api.property_descriptions import DESCRIPTIONS
-from one_runtime.app import create_app
 from one_runtime.encryption.vault import new_key
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from tests.clients.python_callers import ROUTES
 from tests.in_one_test import in_one_test

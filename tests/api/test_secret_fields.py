@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-import one_runtime.app  # noqa: F401 - imports all modules of the API
+import one_runtime.serving.application  # noqa: F401 - imports all modules of the API
 from scripts.client_generator.description import SECRETS
 
 pytestmark = pytest.mark.promise("P1")

@@ -14,8 +14,8 @@ import httpx2
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from one_runtime.app import create_app
 from one_runtime.demo.acme import GLOBEX
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from one_runtime_client import AsyncOneRuntime, OneRuntime, Pages
 from one_runtime_client.client import TIMEOUT

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from one_runtime.app import create_app
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from tests.application import ACME_KEYS, Application, RunningAcme, SetClock, catalog_with_acme, running
 from tests.clients.conftest import CLIENTS, PACKAGES

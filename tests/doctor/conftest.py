@@ -13,7 +13,6 @@ import pytest_asyncio
 from psycopg import sql
 
 from one_runtime.api.middleware import RequestMiddleware
-from one_runtime.app import create_app
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import create_database, sqlite_path
@@ -22,6 +21,7 @@ from one_runtime.doctor import Finding, examine
 from one_runtime.doctor.egress import HOSTS, hosts_of
 from one_runtime.egress.network import Network
 from one_runtime.encryption.vault import new_key
+from one_runtime.serving.application import create_app
 from one_runtime.settings import load_settings
 from one_runtime.tenancy import organizations
 from tests.application import ORIGIN, SetClock, running

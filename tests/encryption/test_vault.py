@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from one_runtime.app import create_app
 from one_runtime.encryption.vault import (
     KEY_BYTES,
     KeyNotInRing,
@@ -20,6 +19,7 @@ from one_runtime.encryption.vault import (
     parse_keys,
 )
 from one_runtime.errors import ConfigurationError
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings, load_settings
 from tests.application import RunningAcme, started
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 import httpx2
 from starlette.types import ASGIApp
 
-from one_runtime.app import create_app
 from one_runtime.demo.acme import GLOBEX, Acme
+from one_runtime.serving.application import create_app
 from tests.application import ACME_KEYS, RunningAcme, SetClock, catalog_with_acme, running, settings_for
 from tests.foreign.served import make_key
 from tests.ports import free_port

@@ -8,10 +8,10 @@ from typing import Any, Final
 import httpx2
 from pydantic import SecretStr
 
-from one_runtime.app import create_app
 from one_runtime.context import Installation
 from one_runtime.egress.client import Egress
 from one_runtime.encryption.vault import new_key
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.app import create_app
 from one_runtime.demo.acme import Acme
 from one_runtime.egress.client import Egress
+from one_runtime.serving.application import create_app
 from tests.agent_clients import REDIRECT_URI, oauth_agent, publishing, query_of
 from tests.application import (
     ACME_KEYS,

@@ -11,9 +11,9 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from one_runtime.app import create_app
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.encryption.vault import new_key
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from tests.application import ACME_KEYS, RunningAcme
 from tests.foreign.process import NODE, ROOT

@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from one_runtime.egress.client import Egress
-from one_runtime.tenancy.roles import find_role
 from one_runtime.tenancy.dashboard_sessions import RECENT
+from one_runtime.tenancy.roles import find_role
 from one_runtime.tenancy.sign_in import openid
 from one_runtime.tenancy.sign_in.openid import CALLBACK_PATH, SignInFailed
 from one_runtime.tenancy.sign_in.openid_admission import admit

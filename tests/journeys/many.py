@@ -4,11 +4,12 @@ import sys
 from itertools import islice, product
 from typing import Final
 
-from one_runtime import app, cli
+from one_runtime import cli
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import CATEGORIES
 from one_runtime.demo import server
 from one_runtime.integrations.availability import available_auth_types
+from one_runtime.serving import application
 
 _FIRST: Final = (
     "Amber", "Bright", "Cedar", "Delta", "Ember", "Fern", "Gale", "Harbor", "Indigo", "Juniper", "Krill", "Lumen",
@@ -37,7 +38,7 @@ def catalog_of(count: int) -> Catalog:
 def main() -> None:
     """Replace the built-in catalog, and run a command. The first argument is the number of integrations."""
     catalog = catalog_of(int(sys.argv.pop(1)))
-    for module in (app, server):
+    for module in (application, server):
         vars(module)["load_catalog"] = lambda: catalog
     cli.main()
 

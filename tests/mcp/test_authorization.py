@@ -15,8 +15,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
 
-from one_runtime.app import create_app
 from one_runtime.egress.network import Network
+from one_runtime.serving.application import create_app
 from tests.agent_clients import REDIRECT_URI, OAuthAgent, Publisher, oauth_agent, publishing, query_of
 from tests.application import PUBLIC_URL, Application, running, started
 from tests.mcp.conftest import MODERN, Agent, message

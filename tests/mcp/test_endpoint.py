@@ -162,5 +162,8 @@ async def test_agent_with_many_requests_in_progress_answers_429(
 
 
 def test_start_of_the_server_does_not_import_the_sdk() -> None:
-    script = "import sys, one_runtime.app; print([name for name in ('mcp', 'mcp_types') if name in sys.modules])"
+    script = (
+        "import sys, one_runtime.serving.application; "
+        "print([name for name in ('mcp', 'mcp_types') if name in sys.modules])"
+    )
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"

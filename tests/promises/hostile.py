@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from one_runtime.app import create_app
 from one_runtime.demo.acme import Acme
 from one_runtime.egress.client import Egress
 from one_runtime.egress.limits import Limits
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from tests.application import (
     ACME_KEYS,

@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from one_runtime import app, cli
+from one_runtime import cli
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.catalog import loader
 from one_runtime.egress import client
-from one_runtime.serving import server
+from one_runtime.serving import application, server
 from tests.agent_clients import PublisherNetwork
 from tests.application import catalog_with_acme
 
@@ -36,17 +36,17 @@ async def crash(request: Request) -> Response:
 def main() -> None:
     """Add Acme to the catalog, and run a command. The first argument is Acme's address. The others are the command."""
     catalog = catalog_with_acme(sys.argv.pop(1))
-    create_app = app.create_app
+    create_app = application.create_app
 
     def create_app_that_crashes(*args: Any, **kwargs: Any) -> RequestMiddleware:
         app = create_app(*args, **kwargs)
-        app.app.router.routes.append(Route("/crash", crash))
+        application.app.router.routes.append(Route("/crash", crash))
         return app
 
     if "AGENT_PUBLISHER" in os.environ:
         port, _, certificate = os.environ["AGENT_PUBLISHER"].partition(" ")
         vars(client)["Network"] = partial(PublisherNetwork, int(port), Path(certificate))
-    vars(app)["catalog_of"] = lambda _: catalog
+    vars(application)["catalog_of"] = lambda _: catalog
     vars(loader)["load_catalog"] = lambda: catalog
     vars(server)["create_app"] = create_app_that_crashes
     cli.main()

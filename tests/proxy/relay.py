@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from one_runtime.app import create_app
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from tests.application import Application, Client, RunningAcme, SetClock, lifespan, running
 

@@ -15,8 +15,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from one_runtime.app import create_app
 from one_runtime.errors import NotFound
+from one_runtime.serving.application import create_app
 from one_runtime.telemetry import logger, logs
 from one_runtime.telemetry.logger import Logger
 from tests.application import Application, Client, RunningAcme, settings_for, started

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from one_runtime.app import create_app
 from one_runtime.auth_types import OAuth2Method
 from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.loader import Catalog
@@ -28,6 +27,7 @@ from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 from one_runtime.jobs.single_flight import SingleFlight
 from one_runtime.jobs.token_hosts import TokenHosts
 from one_runtime.oauth.token_response import TokenSet
+from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.revocation import revoke_due

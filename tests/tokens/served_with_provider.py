@@ -20,14 +20,14 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from one_runtime import app, cli, clock
+from one_runtime import cli, clock
 from one_runtime.catalog import loader
 from one_runtime.context import Installation, Timing
 from one_runtime.egress.client import Egress
 from one_runtime.egress.limits import PoolLimits
 from one_runtime.egress.network import Network
 from one_runtime.egress.response import Response
-from one_runtime.serving import server
+from one_runtime.serving import application, server
 from one_runtime.serving.draining import DrainingConfig
 from one_runtime.settings import Settings
 from tests.tokens.rotating import catalog_at
@@ -155,13 +155,13 @@ def main() -> None:
     limits = PoolLimits(connections=4096, per_upstream=4096, per_tenant=4096, idle_connections=0, dns_cache=0)
     egress = GatedEgress(allow=frozenset({("localhost", port)}), network=GatedNetwork(gates), pool_limits=limits)
     egress.gates = gates
-    build, installation_of = app.create_app, app._installation
+    build, installation_of = application.create_app, application._installation
 
     def create_app(settings: Settings) -> GatedApplication:
         return GatedApplication(build(settings, catalog, egress=egress), gates)
 
-    vars(app)["_installation"] = lambda *args: drill.hurry(installation_of(*args))
-    vars(app)["catalog_of"] = lambda _: catalog
+    vars(application)["_installation"] = lambda *args: drill.hurry(installation_of(*args))
+    vars(application)["catalog_of"] = lambda _: catalog
     vars(loader)["load_catalog"] = lambda: catalog
     vars(server)["create_app"] = create_app
     vars(server)["DrainingConfig"] = partial(DrainingConfig, loop=drill.loop)

@@ -117,9 +117,9 @@ def demo_command(
 
     One Runtime can also call the targets in `ONE_RUNTIME_EGRESS_ALLOW`, such as an API on this machine.
     """
-    from one_runtime.app import create_app
     from one_runtime.cli.partial_settings import load_egress_allow
     from one_runtime.demo.server import run_demo
+    from one_runtime.serving.application import create_app
     from one_runtime.telemetry import logs
 
     gc.set_threshold(_COLLECT_IN_SERVERS)

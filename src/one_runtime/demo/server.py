@@ -35,7 +35,7 @@ from one_runtime.settings import Settings
 from one_runtime.tenancy.invitations import link_url
 
 AppFactory = Callable[[Settings, Catalog], ASGIApp]
-"""Type of `one_runtime.app.create_app`.
+"""Type of `one_runtime.serving.application.create_app`.
 
 The caller of `run_demo` passes this function, because the order of imports does not allow `demo` to import `app`
 (docs/architecture.md).

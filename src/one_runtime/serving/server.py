@@ -10,7 +10,6 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
-from one_runtime.app import create_app
 from one_runtime.clock import system_clock
 from one_runtime.computing.isolation import hide_memory
 from one_runtime.connections import credentials
@@ -23,6 +22,7 @@ from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
 from one_runtime.jobs import liveness
+from one_runtime.serving.application import create_app
 from one_runtime.serving.draining import DrainingConfig, DrainingServer
 from one_runtime.serving.http_protocol import HttpProtocol
 from one_runtime.serving.listeners import bound_listeners

@@ -61,7 +61,7 @@ def result(outcome: ProgramOutcome) -> str:
 
 def test_the_server_does_not_load_the_interpreter() -> None:
     code = (
-        "import sys, one_runtime.app, one_runtime.serving, one_runtime.agents.programs.sandbox\n"
+        "import sys, one_runtime.serving.application, one_runtime.serving, one_runtime.agents.programs.sandbox\n"
         "one_runtime.agents.programs.sandbox.Sandbox\n"
         "print([name for name in sys.modules if 'monty' in name])"
     )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from one_runtime.app import create_app
 from one_runtime.catalog.loader import Catalog, CatalogError, CompiledCatalog
+from one_runtime.serving.application import create_app
 from one_runtime.settings import load_settings
 from tests.sealed_rows import FIRST
 
