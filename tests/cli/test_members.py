@@ -9,7 +9,7 @@ import pytest
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
-from one_runtime.tenancy import dashboard_sessions, invitations
+from one_runtime.team import dashboard_sessions, invitations
 from tests.cli.test_events import on
 from tests.command_line import CommandResult, Run
 

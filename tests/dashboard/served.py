@@ -29,7 +29,7 @@ from one_runtime.db.migrations import migrate
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
 from one_runtime.proxy import request_log, usage
 from one_runtime.proxy.request_log import RequestFilter
-from one_runtime.tenancy import dashboard_sessions, invitations
+from one_runtime.team import dashboard_sessions, invitations
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.roles import ROLES
 from tests.application import ACME_KEYS, PUBLIC_URL, Application, Client, RunningAcme, running, settings_for, started

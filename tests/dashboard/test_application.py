@@ -181,7 +181,7 @@ async def test_crash_is_a_page_with_the_request_id_and_without_details(
     async def crash(*_: object) -> None:
         raise ValueError("secret detail")
 
-    monkeypatch.setattr("one_runtime.tenancy.dashboard_sessions.workplaces", crash)
+    monkeypatch.setattr("one_runtime.team.dashboard_sessions.workplaces", crash)
     answer = await (await team.browser()).get("/organizations")
     assert answer.status_code == 500
     assert answer.headers["request-id"] in answer.text

@@ -6,9 +6,9 @@ from datetime import timedelta
 import httpx2
 
 from one_runtime.dashboard.cookies import SESSION
-from one_runtime.tenancy import invitations
+from one_runtime.team import invitations
+from one_runtime.team.invitations import link_url
 from one_runtime.tenancy.events import Actor
-from one_runtime.tenancy.invitations import link_url
 from one_runtime.tenancy.roles import Role
 from tests.dashboard.team import Team, TeamBrowser, text_of
 

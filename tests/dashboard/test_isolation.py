@@ -19,7 +19,7 @@ from one_runtime.dashboard.declarations import ORGANIZATION, PUBLIC, PageSpec
 from one_runtime.db.dashboard_tables import dashboard_sessions, members, passkeys
 from one_runtime.db.ids import new_id
 from one_runtime.demo.acme import GLOBEX, INITECH
-from one_runtime.tenancy import invitations
+from one_runtime.team import invitations
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.roles import ROLES
 from tests.api.test_isolation import Tenant, rows_of, tenant

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from one_runtime.clock import system_clock
 from one_runtime.encryption import secret_tokens
-from one_runtime.tenancy import dashboard_sessions
+from one_runtime.team import dashboard_sessions
 from tests.application import RunningAcme, settings_for, started
 from tests.dashboard.team import Team, TeamBrowser, text_of
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, running_provider

@@ -12,12 +12,12 @@ from sqlalchemy import select
 from one_runtime.dashboard.account import describe_browser
 from one_runtime.dashboard.cookies import SESSION
 from one_runtime.db.dashboard_tables import dashboard_sessions as sessions_table
-from one_runtime.tenancy import invitations
+from one_runtime.team import invitations
+from one_runtime.team.sign_in import totp
 from one_runtime.tenancy.events import Actor
-from one_runtime.tenancy.sign_in import totp
 from tests.application import RunningAcme, settings_for, started
 from tests.dashboard.team import Team, TeamBrowser, text_of
-from tests.tenancy.sign_in.members import begin_period
+from tests.team.sign_in.members import begin_period
 
 PASSWORD = "seven quiet herons"
 _KEY = re.compile(r"<code>((?:[A-Z2-7]{4} ?){8})</code>")

@@ -12,7 +12,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import CDPSession, Page, Route, expect
 
-from one_runtime.tenancy.sign_in import totp
+from one_runtime.team.sign_in import totp
 from tests.browser import PageProblems
 from tests.dashboard.served import ServedTeam
 from tests.dashboard.test_pages_in_a_browser import findings

@@ -3,7 +3,7 @@
 from typing import get_args
 
 from one_runtime.explanations.event_types import EVENT_TYPES, explain_type
-from one_runtime.tenancy.members import OwnChange
+from one_runtime.team.members import OwnChange
 
 
 def test_each_change_of_a_member_has_a_sentence_of_its_own() -> None:

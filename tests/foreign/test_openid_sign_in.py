@@ -7,12 +7,12 @@ import pytest
 from pydantic import SecretStr
 
 from one_runtime.egress.client import Egress
-from one_runtime.tenancy.dashboard_sessions import RECENT
+from one_runtime.team.dashboard_sessions import RECENT
+from one_runtime.team.sign_in import openid
+from one_runtime.team.sign_in.openid import CALLBACK_PATH, SignInFailed
+from one_runtime.team.sign_in.openid_admission import admit
+from one_runtime.team.sign_in.openid_provider import OpenIDClient
 from one_runtime.tenancy.roles import find_role
-from one_runtime.tenancy.sign_in import openid
-from one_runtime.tenancy.sign_in.openid import CALLBACK_PATH, SignInFailed
-from one_runtime.tenancy.sign_in.openid_admission import admit
-from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
 from tests.application import Application
 from tests.database import ANY_DATABASE
 from tests.foreign.person import ALICE, BOB

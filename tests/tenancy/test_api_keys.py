@@ -7,7 +7,7 @@ from one_runtime.tenancy import api_keys, events
 from one_runtime.tenancy.events import Actor, EventFilter
 from one_runtime.tenancy.roles import Role
 from tests.application import Application
-from tests.tenancy.teams import new_team
+from tests.team.teams import new_team
 
 
 @pytest.mark.parametrize("scopes", [(), ("everything",), ("read", "everything")])

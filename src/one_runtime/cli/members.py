@@ -14,9 +14,10 @@ from one_runtime.db.engine import Transaction
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import ConfigurationError, InvalidInput
 from one_runtime.settings import load_settings
-from one_runtime.tenancy import dashboard_sessions, invitations, members, organizations
-from one_runtime.tenancy.invitations import InvitationLink
-from one_runtime.tenancy.members import Membership
+from one_runtime.team import dashboard_sessions, invitations, members
+from one_runtime.team.invitations import InvitationLink
+from one_runtime.team.members import Membership
+from one_runtime.tenancy import organizations
 from one_runtime.tenancy.roles import Role
 
 app = typer.Typer()

@@ -15,12 +15,12 @@ from one_runtime.dashboard.passkey_forms import credential_of, find_party, requi
 from one_runtime.dashboard.session import safe_path
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
-from one_runtime.tenancy import dashboard_sessions, members
-from one_runtime.tenancy.dashboard_sessions import DashboardSession
-from one_runtime.tenancy.sign_in import methods, passkeys, totp
-from one_runtime.tenancy.sign_in.methods import AccountOwner
-from one_runtime.tenancy.sign_in.passkeys import NewPasskey
-from one_runtime.tenancy.sign_in.steps import SignInStepExpired
+from one_runtime.team import dashboard_sessions, members
+from one_runtime.team.dashboard_sessions import DashboardSession
+from one_runtime.team.sign_in import methods, passkeys, totp
+from one_runtime.team.sign_in.methods import AccountOwner
+from one_runtime.team.sign_in.passkeys import NewPasskey
+from one_runtime.team.sign_in.steps import SignInStepExpired
 
 _TOTP: Final = "or_totp"
 _ACCOUNT: Final = "/account"

@@ -45,11 +45,11 @@ from one_runtime.dashboard.rendering import Renderer
 from one_runtime.dashboard.visit import DashboardServices, Visit, is_partial
 from one_runtime.db.ids import new_id
 from one_runtime.errors import InsufficientRole, MethodNotAllowed, NotAllowed, NotFound, OneRuntimeError
+from one_runtime.team import dashboard_sessions
+from one_runtime.team.dashboard_sessions import Visitor
 from one_runtime.telemetry.current_request import current_request
 from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.request_observer import Observer
-from one_runtime.tenancy import dashboard_sessions
-from one_runtime.tenancy.dashboard_sessions import Visitor
 from one_runtime.tenancy.roles import PERMISSIONS
 
 _MODULES: Final = (

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from one_runtime.dashboard import session
 from one_runtime.dashboard.declarations import PUBLIC, Pages
 from one_runtime.dashboard.visit import Visit
-from one_runtime.tenancy import invitations
-from one_runtime.tenancy.invitations import InvitationLink
+from one_runtime.team import invitations
+from one_runtime.team.invitations import InvitationLink
 
 pages = Pages()
 

@@ -10,10 +10,10 @@ from one_runtime.dashboard.declarations import PUBLIC, Pages
 from one_runtime.dashboard.session import safe_path
 from one_runtime.dashboard.visit import Visit
 from one_runtime.errors import NotFound
-from one_runtime.tenancy.sign_in import openid
-from one_runtime.tenancy.sign_in.openid import CALLBACK_PATH, LIFETIME
-from one_runtime.tenancy.sign_in.openid_admission import admit
-from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
+from one_runtime.team.sign_in import openid
+from one_runtime.team.sign_in.openid import CALLBACK_PATH, LIFETIME
+from one_runtime.team.sign_in.openid_admission import admit
+from one_runtime.team.sign_in.openid_provider import OpenIDClient
 
 _COOKIE: Final = "or_oidc"
 _NEXT: Final = "or_oidc_next"

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from one_runtime.dashboard.declarations import SIGNED_IN, Pages
 from one_runtime.dashboard.visit import Visit
-from one_runtime.tenancy import dashboard_sessions
+from one_runtime.team import dashboard_sessions
 
 pages = Pages()
 

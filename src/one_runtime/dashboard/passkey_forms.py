@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from one_runtime.dashboard.visit import Visit
 from one_runtime.errors import NotFound
-from one_runtime.tenancy.sign_in import steps
-from one_runtime.tenancy.sign_in.passkey_sign_in import PasskeyCeremony
-from one_runtime.tenancy.sign_in.passkeys import RelyingParty
+from one_runtime.team.sign_in import steps
+from one_runtime.team.sign_in.passkey_sign_in import PasskeyCeremony
+from one_runtime.team.sign_in.passkeys import RelyingParty
 
 COOKIE: Final = "or_passkey"
 """Cookie with the token of a begun sign-in or registration."""

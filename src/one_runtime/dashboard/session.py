@@ -12,9 +12,9 @@ from one_runtime.dashboard.visit import Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import NotFound
-from one_runtime.tenancy import dashboard_sessions
-from one_runtime.tenancy.dashboard_sessions import LIFETIME, SignInMethod
-from one_runtime.tenancy.sign_in import known_browsers
+from one_runtime.team import dashboard_sessions
+from one_runtime.team.dashboard_sessions import LIFETIME, SignInMethod
+from one_runtime.team.sign_in import known_browsers
 
 _SECONDS: Final = int(LIFETIME.total_seconds())
 

@@ -12,9 +12,9 @@ from one_runtime.dashboard.passkey_forms import credential_of, find_party, requi
 from one_runtime.dashboard.session import safe_path
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
-from one_runtime.tenancy.dashboard_sessions import SignInMethod
-from one_runtime.tenancy.sign_in import passkey_sign_in, password_sign_in, steps
-from one_runtime.tenancy.sign_in.steps import SignInStepExpired
+from one_runtime.team.dashboard_sessions import SignInMethod
+from one_runtime.team.sign_in import passkey_sign_in, password_sign_in, steps
+from one_runtime.team.sign_in.steps import SignInStepExpired
 
 _SECOND_STEP: Final = "or_second_step"
 _SECONDS: Final = int(steps.LIFETIME.total_seconds())

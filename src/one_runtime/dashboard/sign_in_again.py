@@ -8,7 +8,7 @@ from one_runtime.dashboard.passkey_forms import credential_of, find_party, requi
 from one_runtime.dashboard.session import safe_path
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
-from one_runtime.tenancy.sign_in import methods, passkey_sign_in, password_sign_in
+from one_runtime.team.sign_in import methods, passkey_sign_in, password_sign_in
 
 pages = Pages()
 

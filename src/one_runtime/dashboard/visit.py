@@ -24,13 +24,13 @@ from one_runtime.errors import InsufficientRole, InvalidInput
 from one_runtime.integrations.entry_parser import EntryParser
 from one_runtime.integrations.listing import IntegrationList
 from one_runtime.proxy.concurrency import ProxyCalls
-from one_runtime.tenancy import dashboard_sessions
+from one_runtime.team import dashboard_sessions
+from one_runtime.team.dashboard_sessions import Visitor
+from one_runtime.team.sign_in.openid_provider import OpenIDClient
 from one_runtime.tenancy.authentication import client_address
-from one_runtime.tenancy.dashboard_sessions import Visitor
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.tenancy.roles import Permission
-from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.client_events import record_client_event
 from one_runtime.integrations.oauth_clients import NewOAuthClient
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.tenancy import api_keys, invitations, organizations
+from one_runtime.team import invitations
+from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.authentication import PresentedKey, read_principal
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import Organization

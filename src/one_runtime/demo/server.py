@@ -32,7 +32,7 @@ from one_runtime.egress.target import AllowList
 from one_runtime.errors import ConfigurationError
 from one_runtime.oauth.callback import callback_url
 from one_runtime.settings import Settings
-from one_runtime.tenancy.invitations import link_url
+from one_runtime.team.invitations import link_url
 
 AppFactory = Callable[[Settings, Catalog], ASGIApp]
 """Type of `one_runtime.serving.application.create_app`.

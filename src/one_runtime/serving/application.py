@@ -37,10 +37,10 @@ from one_runtime.mcp.endpoint import McpEndpoint
 from one_runtime.serving.periodic_tasks import DASHBOARD_TASKS, MEASURING_TASKS, PERIODIC_TASKS, heartbeat_task
 from one_runtime.serving.reloading import RELOAD, reload
 from one_runtime.settings import Settings, parse_host_port
+from one_runtime.team.sign_in.openid_provider import OpenIDClient
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.request_observer import Observer
-from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
 from one_runtime.webhooks.sender import Sender
 
 PROXY_CONNECTIONS: Final = 16_384

@@ -16,9 +16,10 @@ from one_runtime.jobs import instances
 from one_runtime.jobs.instances import ServerInstance
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.proxy import request_log
+from one_runtime.team import dashboard_sessions, invitations
+from one_runtime.team.sign_in import attempts, steps
 from one_runtime.telemetry.logger import Logger
-from one_runtime.tenancy import dashboard_sessions, events, idempotency_keys, invitations
-from one_runtime.tenancy.sign_in import attempts, steps
+from one_runtime.tenancy import events, idempotency_keys
 from one_runtime.tokens import revocation
 from one_runtime.tokens.refresh_due import refresh_due
 from one_runtime.webhooks import measurement as webhook_measurement

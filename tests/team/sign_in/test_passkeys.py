@@ -16,13 +16,13 @@ from one_runtime.db.dashboard_tables import dashboard_sessions, sign_in_steps
 from one_runtime.db.dashboard_tables import passkeys as rows
 from one_runtime.db.ids import new_id
 from one_runtime.errors import Conflict, InvalidInput, NotFound
-from one_runtime.tenancy.sign_in import methods, passkey_sign_in, passkeys
-from one_runtime.tenancy.sign_in.methods import AccountOwner
-from one_runtime.tenancy.sign_in.passkeys import MAX_NAME, MOST_PASSKEYS, NewPasskey, PasskeyRefused, RelyingParty
-from one_runtime.tenancy.sign_in.steps import SignInStepExpired
+from one_runtime.team.sign_in import methods, passkey_sign_in, passkeys
+from one_runtime.team.sign_in.methods import AccountOwner
+from one_runtime.team.sign_in.passkeys import MAX_NAME, MOST_PASSKEYS, NewPasskey, PasskeyRefused, RelyingParty
+from one_runtime.team.sign_in.steps import SignInStepExpired
 from tests.application import Application
-from tests.tenancy.sign_in.authenticator import FLAG, Authenticator
-from tests.tenancy.sign_in.members import ADDRESS, ORIGIN, PARTY, SigningMember, count, new_member
+from tests.team.sign_in.authenticator import FLAG, Authenticator
+from tests.team.sign_in.members import ADDRESS, ORIGIN, PARTY, SigningMember, count, new_member
 
 
 async def list_all(member: SigningMember) -> list[passkeys.Passkey]:

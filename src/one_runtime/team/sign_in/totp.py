@@ -23,9 +23,9 @@ from one_runtime.encryption import key_ring
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import InvalidInput
+from one_runtime.team.sign_in import steps
+from one_runtime.team.sign_in.steps import SignInStep
 from one_runtime.tenancy.organizations import INSTANCE
-from one_runtime.tenancy.sign_in import steps
-from one_runtime.tenancy.sign_in.steps import SignInStep
 
 TABLE: Final = "totp_secrets"
 PERIOD: Final = 30

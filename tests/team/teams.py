@@ -10,10 +10,11 @@ from one_runtime.db.dashboard_tables import dashboard_sessions as sessions
 from one_runtime.db.dashboard_tables import passkeys
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
-from one_runtime.tenancy import dashboard_sessions, events, invitations, members, organizations
+from one_runtime.team import dashboard_sessions, invitations, members
+from one_runtime.team.invitations import Invitation
+from one_runtime.team.members import Membership
+from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, EventFilter
-from one_runtime.tenancy.invitations import Invitation
-from one_runtime.tenancy.members import Membership
 from one_runtime.tenancy.roles import Role
 from tests.application import Application
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from one_runtime.context import Installation
-from one_runtime.tenancy import dashboard_sessions, invitations
-from one_runtime.tenancy.dashboard_sessions import Visitor
+from one_runtime.team import dashboard_sessions, invitations
+from one_runtime.team.dashboard_sessions import Visitor
+from one_runtime.team.sign_in import openid
+from one_runtime.team.sign_in.openid_admission import admit
+from one_runtime.team.sign_in.openid_provider import OpenIDClient
 from one_runtime.tenancy.events import Actor, EventFilter, list_newest
 from one_runtime.tenancy.roles import Role
-from one_runtime.tenancy.sign_in import openid
-from one_runtime.tenancy.sign_in.openid_admission import admit
-from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
 from tests.application import Application
 from tests.openid_provider import FakeProvider
 

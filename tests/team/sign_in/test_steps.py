@@ -2,8 +2,8 @@
 
 import asyncio
 
-from one_runtime.tenancy.sign_in import steps
-from one_runtime.tenancy.sign_in.steps import LIFETIME, SignInStep
+from one_runtime.team.sign_in import steps
+from one_runtime.team.sign_in.steps import LIFETIME, SignInStep
 from tests.application import Application
 
 STEP = SignInStep(None, {"challenge": "c"})

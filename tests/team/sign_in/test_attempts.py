@@ -6,10 +6,10 @@ import pytest
 
 from one_runtime.db.dashboard_tables import sign_in_attempts
 from one_runtime.errors import RateLimited
-from one_runtime.tenancy.sign_in import attempts
-from one_runtime.tenancy.sign_in.attempts import Bucket, StoredAttempt
+from one_runtime.team.sign_in import attempts
+from one_runtime.team.sign_in.attempts import Bucket, StoredAttempt
 from tests.application import Application
-from tests.tenancy.sign_in.members import count
+from tests.team.sign_in.members import count
 
 ACCOUNT = attempts.of_browser("ada", "laptop")
 

@@ -11,12 +11,12 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import events
 from one_runtime.errors import InvalidInput, NotFound, RateLimited
-from one_runtime.tenancy import dashboard_sessions, members
-from one_runtime.tenancy.sign_in import methods, passkey_sign_in
-from one_runtime.tenancy.sign_in.methods import LastSignInMethod
-from one_runtime.tenancy.sign_in.password_sign_in import SignInRefused
+from one_runtime.team import dashboard_sessions, members
+from one_runtime.team.sign_in import methods, passkey_sign_in
+from one_runtime.team.sign_in.methods import LastSignInMethod
+from one_runtime.team.sign_in.password_sign_in import SignInRefused
 from tests.application import Application
-from tests.tenancy.sign_in.members import ADDRESS, PARTY, PASSWORD, SigningMember, count, new_member
+from tests.team.sign_in.members import ADDRESS, PARTY, PASSWORD, SigningMember, count, new_member
 
 
 async def write(member: SigningMember, change: Callable[[Transaction], Awaitable[None]]) -> None:

@@ -20,11 +20,11 @@ from one_runtime.oauth.errors import AccessDenied, OAuthError, TemporaryFailure
 from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.openid import OpenIDAccount, OpenIDProvider
 from one_runtime.oauth.pkce import code_challenge
+from one_runtime.team.dashboard_sessions import RECENT
+from one_runtime.team.sign_in import attempts, steps
+from one_runtime.team.sign_in.openid_provider import OpenIDClient, OpenIDUnavailable
+from one_runtime.team.sign_in.steps import SignInStep
 from one_runtime.telemetry.logger import Logger
-from one_runtime.tenancy.dashboard_sessions import RECENT
-from one_runtime.tenancy.sign_in import attempts, steps
-from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient, OpenIDUnavailable
-from one_runtime.tenancy.sign_in.steps import SignInStep
 
 CALLBACK_PATH: Final = "/sign-in/oidc/callback"
 LIFETIME: Final = timedelta(minutes=10)

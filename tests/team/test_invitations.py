@@ -6,13 +6,14 @@ from datetime import timedelta
 import pytest
 
 from one_runtime.errors import Conflict, InsufficientRole, InvalidInput, NotFound
-from one_runtime.tenancy import invitations, organizations
-from one_runtime.tenancy.invitations import KEPT, InvitationLink
-from one_runtime.tenancy.members import Membership
+from one_runtime.team import invitations
+from one_runtime.team.invitations import KEPT, InvitationLink
+from one_runtime.team.members import Membership
+from one_runtime.tenancy import organizations
 from tests.application import Application
 from tests.promises.canaries import leaks, secret_part
 from tests.promises.stores import everything_stored
-from tests.tenancy.teams import Team, add_passkey, count_sign_ins, new_team, sign_in
+from tests.team.teams import Team, add_passkey, count_sign_ins, new_team, sign_in
 
 ADA = "ada@example.com"
 

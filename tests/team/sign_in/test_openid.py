@@ -19,17 +19,17 @@ from one_runtime.egress.client import Egress
 from one_runtime.errors import RateLimited
 from one_runtime.oauth.openid import OpenIDAccount
 from one_runtime.settings import OidcRole, Settings
-from one_runtime.tenancy import dashboard_sessions, members
+from one_runtime.team import dashboard_sessions, members
+from one_runtime.team.sign_in import openid
+from one_runtime.team.sign_in.openid import SignInFailed
+from one_runtime.team.sign_in.openid_admission import MemberRefused, admit
+from one_runtime.team.sign_in.openid_provider import OpenIDClient, OpenIDUnavailable
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.roles import Role
-from one_runtime.tenancy.sign_in import openid
-from one_runtime.tenancy.sign_in.openid import SignInFailed
-from one_runtime.tenancy.sign_in.openid_admission import MemberRefused, admit
-from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient, OpenIDUnavailable
 from tests.application import Application
 from tests.database import ANY_DATABASE
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, SigningKey, json_answer, running_provider
-from tests.tenancy.sign_in.openid_dashboard import ADA, Dashboard
+from tests.team.sign_in.openid_dashboard import ADA, Dashboard
 from tests.waiting import eventually
 
 WAITING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

@@ -9,14 +9,14 @@ from sqlalchemy import insert, select
 from one_runtime.context import Installation
 from one_runtime.db.dashboard_tables import members, memberships
 from one_runtime.db.ids import new_id
-from one_runtime.tenancy import dashboard_sessions
-from one_runtime.tenancy.dashboard_sessions import Visitor
-from one_runtime.tenancy.sign_in import methods, passkey_sign_in, password_sign_in, totp
-from one_runtime.tenancy.sign_in.methods import AccountOwner
-from one_runtime.tenancy.sign_in.passkeys import NewPasskey, Passkey, RelyingParty
-from one_runtime.tenancy.sign_in.password_sign_in import SecondStep
+from one_runtime.team import dashboard_sessions
+from one_runtime.team.dashboard_sessions import Visitor
+from one_runtime.team.sign_in import methods, passkey_sign_in, password_sign_in, totp
+from one_runtime.team.sign_in.methods import AccountOwner
+from one_runtime.team.sign_in.passkeys import NewPasskey, Passkey, RelyingParty
+from one_runtime.team.sign_in.password_sign_in import SecondStep
 from tests.application import Application
-from tests.tenancy.sign_in.authenticator import Authenticator
+from tests.team.sign_in.authenticator import Authenticator
 
 ORIGIN: Final = "https://dashboard.example.com"
 PARTY: Final = RelyingParty("dashboard.example.com", ORIGIN)

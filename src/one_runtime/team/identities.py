@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select
 from one_runtime.db.dashboard_tables import identities, members
 from one_runtime.db.engine import Transaction
 from one_runtime.db.upsert import insert
-from one_runtime.tenancy.members import Member
+from one_runtime.team.members import Member
 
 _COLUMNS: Final = tuple(members.c[name] for name in Member.__dataclass_fields__)
 _FIND = (

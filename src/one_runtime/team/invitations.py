@@ -20,9 +20,10 @@ from one_runtime.db.schema import organizations as organizations_table
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.jobs.queue import batched_delete, run_in_batches
-from one_runtime.tenancy import members, organizations
+from one_runtime.team import members
+from one_runtime.team.members import AccountState, Member, Membership
+from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject, record
-from one_runtime.tenancy.members import AccountState, Member, Membership
 from one_runtime.tenancy.roles import ROLES, Role, find_role
 
 if TYPE_CHECKING:  # commands import this module, and need none of the modules that `context` imports

@@ -27,7 +27,8 @@ from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.tables import metadata
 from one_runtime.db.upsert import insert
 from one_runtime.errors import Conflict, InsufficientRole, InvalidInput, NotFound
-from one_runtime.tenancy import dashboard_sessions, organizations
+from one_runtime.team import dashboard_sessions
+from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject, record
 from one_runtime.tenancy.roles import ROLES, Role, find_role, permits
 from one_runtime.validation.names import name_problem, text_problem

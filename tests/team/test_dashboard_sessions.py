@@ -11,8 +11,8 @@ from one_runtime.db.dashboard_tables import members, memberships
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import organizations
 from one_runtime.errors import NotFound
-from one_runtime.tenancy import dashboard_sessions
-from one_runtime.tenancy.dashboard_sessions import IDLE, LIFETIME, RECENT, Visitor
+from one_runtime.team import dashboard_sessions
+from one_runtime.team.dashboard_sessions import IDLE, LIFETIME, RECENT, Visitor
 from tests.application import Application
 
 

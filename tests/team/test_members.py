@@ -8,12 +8,12 @@ import pytest
 
 from one_runtime.db.ids import new_id
 from one_runtime.errors import Conflict, InsufficientRole, InvalidInput, NotFound
-from one_runtime.tenancy import dashboard_sessions, members
+from one_runtime.team import dashboard_sessions, members
+from one_runtime.team.members import may_manage
 from one_runtime.tenancy.events import Actor
-from one_runtime.tenancy.members import may_manage
 from one_runtime.tenancy.roles import ROLES, Role
 from tests.application import Application
-from tests.tenancy.teams import Team, add_passkey, count_sign_ins, new_team, sign_in
+from tests.team.teams import Team, add_passkey, count_sign_ins, new_team, sign_in
 from tests.waiting import eventually
 
 

@@ -11,13 +11,13 @@ from one_runtime.db.engine import Transaction
 from one_runtime.encryption import vault
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.errors import RateLimited
-from one_runtime.tenancy.sign_in import attempts, known_browsers, passkey_sign_in, password_sign_in, steps
-from one_runtime.tenancy.sign_in.passkeys import PasskeyRefused
-from one_runtime.tenancy.sign_in.password_sign_in import SignInRefused
-from one_runtime.tenancy.sign_in.steps import SignInStepExpired
-from one_runtime.tenancy.sign_in.totp import WrongCode
+from one_runtime.team.sign_in import attempts, known_browsers, passkey_sign_in, password_sign_in, steps
+from one_runtime.team.sign_in.passkeys import PasskeyRefused
+from one_runtime.team.sign_in.password_sign_in import SignInRefused
+from one_runtime.team.sign_in.steps import SignInStepExpired
+from one_runtime.team.sign_in.totp import WrongCode
 from tests.application import Application
-from tests.tenancy.sign_in.members import ADDRESS, PARTY, PASSWORD, WRONG_CODES, SigningMember, count, new_member
+from tests.team.sign_in.members import ADDRESS, PARTY, PASSWORD, WRONG_CODES, SigningMember, count, new_member
 
 OLD_HASH = "$argon2id$v=19$m=8192,t=1,p=1$"
 ELSEWHERE = "198.51.100.9"

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 from one_runtime.context import Installation
 from one_runtime.encryption.secret_tokens import SecretToken
-from one_runtime.tenancy import dashboard_sessions
-from one_runtime.tenancy.dashboard_sessions import Visitor
-from one_runtime.tenancy.sign_in import attempts, passkeys, steps
-from one_runtime.tenancy.sign_in.passkeys import RelyingParty
-from one_runtime.tenancy.sign_in.steps import SignInStep
+from one_runtime.team import dashboard_sessions
+from one_runtime.team.dashboard_sessions import Visitor
+from one_runtime.team.sign_in import attempts, passkeys, steps
+from one_runtime.team.sign_in.passkeys import RelyingParty
+from one_runtime.team.sign_in.steps import SignInStep
 
 
 class PasskeyCeremony(NamedTuple):

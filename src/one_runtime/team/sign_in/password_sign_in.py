@@ -18,12 +18,12 @@ from one_runtime.db.engine import Transaction
 from one_runtime.encryption import vault
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import InvalidInput
-from one_runtime.tenancy import dashboard_sessions
-from one_runtime.tenancy.dashboard_sessions import Visitor
-from one_runtime.tenancy.sign_in import attempts, known_browsers, passkeys, password_rules, steps, totp
-from one_runtime.tenancy.sign_in.attempts import Bucket, StoredAttempt
-from one_runtime.tenancy.sign_in.passkeys import RelyingParty
-from one_runtime.tenancy.sign_in.steps import SignInStep
+from one_runtime.team import dashboard_sessions
+from one_runtime.team.dashboard_sessions import Visitor
+from one_runtime.team.sign_in import attempts, known_browsers, passkeys, password_rules, steps, totp
+from one_runtime.team.sign_in.attempts import Bucket, StoredAttempt
+from one_runtime.team.sign_in.passkeys import RelyingParty
+from one_runtime.team.sign_in.steps import SignInStep
 
 _WRONG: Final = "The e-mail address or the password is wrong."
 _NO_SECOND_STEP: Final = (

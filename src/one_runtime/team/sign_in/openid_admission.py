@@ -9,11 +9,12 @@ from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
 from one_runtime.oauth.openid import OpenIDAccount
 from one_runtime.settings import Settings
+from one_runtime.team import dashboard_sessions, identities, invitations, members
+from one_runtime.team.invitations import Invitation
+from one_runtime.team.members import Member
 from one_runtime.telemetry.logger import Logger
-from one_runtime.tenancy import dashboard_sessions, identities, invitations, members, organizations
+from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor
-from one_runtime.tenancy.invitations import Invitation
-from one_runtime.tenancy.members import Member
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.tenancy.roles import ROLES, Role, find_role
 

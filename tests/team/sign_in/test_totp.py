@@ -13,12 +13,12 @@ from sqlalchemy import select
 from one_runtime.db.dashboard_tables import totp_secrets
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed
 from one_runtime.errors import RateLimited
+from one_runtime.team.sign_in import methods, totp
+from one_runtime.team.sign_in.steps import SignInStepExpired
+from one_runtime.team.sign_in.totp import WrongCode
 from one_runtime.tenancy.organizations import INSTANCE
-from one_runtime.tenancy.sign_in import methods, totp
-from one_runtime.tenancy.sign_in.steps import SignInStepExpired
-from one_runtime.tenancy.sign_in.totp import WrongCode
 from tests.application import Application
-from tests.tenancy.sign_in.members import WRONG_CODES, SigningMember, new_member
+from tests.team.sign_in.members import WRONG_CODES, SigningMember, new_member
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,13 @@ from one_runtime.db.schema import organizations
 from one_runtime.db.upsert import insert
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import Conflict, NotFound
-from one_runtime.tenancy import dashboard_sessions
-from one_runtime.tenancy.members import OwnChange, record_own_change
-from one_runtime.tenancy.sign_in import attempts, passkeys, password_rules, steps, totp
-from one_runtime.tenancy.sign_in.passkey_sign_in import PasskeyCeremony
-from one_runtime.tenancy.sign_in.passkeys import NewPasskey, Passkey, PasskeyOwner, RelyingParty
-from one_runtime.tenancy.sign_in.steps import SignInStep
-from one_runtime.tenancy.sign_in.totp import AppAccount, TotpSetUp
+from one_runtime.team import dashboard_sessions
+from one_runtime.team.members import OwnChange, record_own_change
+from one_runtime.team.sign_in import attempts, passkeys, password_rules, steps, totp
+from one_runtime.team.sign_in.passkey_sign_in import PasskeyCeremony
+from one_runtime.team.sign_in.passkeys import NewPasskey, Passkey, PasskeyOwner, RelyingParty
+from one_runtime.team.sign_in.steps import SignInStep
+from one_runtime.team.sign_in.totp import AppAccount, TotpSetUp
 
 _LAST: Final = (
     "This is your last way to sign in. First add another way: a passkey, or a password with an authenticator app. A "

@@ -3,7 +3,7 @@
 import pytest
 
 from one_runtime.errors import InvalidInput
-from one_runtime.tenancy.sign_in import password_rules
+from one_runtime.team.sign_in import password_rules
 
 WORDS = ("ada.lovelace@northwind.example", "Ada Lovelace", "Northwind Traders")
 
