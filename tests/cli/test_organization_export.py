@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from one_runtime.cli import organization_export
 from one_runtime.clock import system_clock
-from one_runtime.connecting import organization_deletion
 from one_runtime.errors import NotFound
+from one_runtime.lifecycle import organization_deletion
 from one_runtime.settings import Settings
 from one_runtime.tenancy import end_user_tokens
 from one_runtime.tenancy.agent_policy import AgentPolicy

@@ -4,7 +4,6 @@ from collections import Counter
 
 import pytest
 
-from one_runtime.connecting.recheck import CONCURRENT
 from one_runtime.jobs.recheck_queue import (
     MAX_OF_INTEGRATION,
     MAX_OF_ORGANIZATION,
@@ -12,6 +11,7 @@ from one_runtime.jobs.recheck_queue import (
     RecheckQueue,
     RecheckRequest,
 )
+from one_runtime.lifecycle.recheck import CONCURRENT
 
 pytestmark = pytest.mark.promise("P12")
 

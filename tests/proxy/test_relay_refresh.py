@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.connecting.recheck import recheck_queued
 from one_runtime.jobs.recheck_queue import MAX_PER_INTEGRATION, RecheckQueue, RecheckRequest
+from one_runtime.lifecycle.recheck import recheck_queued
 from tests.database import ANY_DATABASE
 from tests.proxy.relay import OK, Answer, Arrived, Relay, granted, json_response
 from tests.waiting import async_attempts, eventually

@@ -12,8 +12,8 @@ from typing import Final, Literal, TypeAlias
 import pytest
 import pytest_asyncio
 
-from one_runtime.connecting.recheck import recheck_queued
 from one_runtime.connections.credentials import ConnectionKey
+from one_runtime.lifecycle.recheck import recheck_queued
 from one_runtime.tokens.refresh import fresh_credentials, refresh
 from one_runtime.tokens.refresh_due import refresh_due
 from tests.application import RunningAcme

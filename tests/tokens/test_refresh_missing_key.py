@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from one_runtime.connecting import disconnect
 from one_runtime.encryption import key_rotation
 from one_runtime.encryption.vault import KeyNotInRing
+from one_runtime.lifecycle import disconnect
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import fresh_credentials, refresh
 from one_runtime.tokens.refresh_due import refresh_due

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from one_runtime.connecting.recheck import recheck, recheck_queued
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Timing
+from one_runtime.lifecycle.recheck import recheck, recheck_queued
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import fresh_credentials
 from one_runtime.tokens.refresh_due import refresh_due

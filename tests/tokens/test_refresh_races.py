@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import update
 
 from one_runtime.clock import system_clock
-from one_runtime.connecting import disconnect
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.db import schema
 from one_runtime.db.engine import Busy, Database, Transaction
 from one_runtime.errors import NotFound, Unavailable
 from one_runtime.jobs import queue
+from one_runtime.lifecycle import disconnect
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import fresh_credentials
 from one_runtime.tokens.state import UsableCredential

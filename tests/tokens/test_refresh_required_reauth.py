@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from one_runtime.connecting import required_reauth
-from one_runtime.connecting.required_reauth import ReauthScope
+from one_runtime.lifecycle import required_reauth
+from one_runtime.lifecycle.required_reauth import ReauthScope
 from one_runtime.tokens.refresh import ReauthRequired
 from tests.tokens.rotating import RotatingApplication, Seeded, connect, read_stored
 from tests.tokens.test_refresh_races import start_renewal

@@ -2,10 +2,10 @@
 
 import pytest
 
-from one_runtime.connecting.recheck import recheck_queued
 from one_runtime.jobs import liveness
 from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.jobs.recheck_queue import RecheckRequest
+from one_runtime.lifecycle.recheck import recheck_queued
 from one_runtime.tokens.refresh import fresh_credentials
 from one_runtime.tokens.refresh_due import refresh_due
 from tests.tokens.rotating import SLUG, RotatingApplication, read_stored, token_of

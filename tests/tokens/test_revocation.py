@@ -10,7 +10,6 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import func, select
 
-from one_runtime.connecting import required_reauth
 from one_runtime.connections import connections, pending_revocations
 from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.connections.pending_revocations import (
@@ -20,6 +19,7 @@ from one_runtime.connections.pending_revocations import (
     release_orphaned,
 )
 from one_runtime.db import schema
+from one_runtime.lifecycle import required_reauth
 from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens import revocation

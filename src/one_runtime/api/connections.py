@@ -39,8 +39,6 @@ from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Insta
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.catalog.model import AuthType, Integration
 from one_runtime.catalog.public_values import public_values
-from one_runtime.connecting import disconnect
-from one_runtime.connecting.recheck import RecheckOutcome, recheck
 from one_runtime.connecting.token_import import CredentialImport, store_import, verify_import
 from one_runtime.connections import connections, search
 from one_runtime.connections.connection_filter import ConnectionFilter
@@ -53,6 +51,8 @@ from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.explanations.stored_errors import explain_connection_error
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
 from one_runtime.jobs.liveness import UnconfirmedCopy
+from one_runtime.lifecycle import disconnect
+from one_runtime.lifecycle.recheck import RecheckOutcome, recheck
 from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, read_credentials, refresh
 
 router = Routes("Connections")

@@ -17,7 +17,6 @@ from one_runtime.catalog.custom_example import EXAMPLE
 from one_runtime.catalog.model import AuthType, Category, is_custom
 from one_runtime.catalog.source import CUSTOM_SLUG_FORM, SourceError, UnreadableSource
 from one_runtime.catalog.targets import refused_targets
-from one_runtime.connecting import disconnect
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.egress.target import AllowList
@@ -29,6 +28,7 @@ from one_runtime.integrations.custom import (
     IntegrationInUse,
 )
 from one_runtime.integrations.entry_process import EntryDocument
+from one_runtime.lifecycle import disconnect
 from one_runtime.tokens.revocation import RevocationOutcome
 from one_runtime.validation.descriptions import dotted
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from one_runtime.api.fields import Answer, Body, Slug, Text, example
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
-from one_runtime.connecting.disconnect import DisconnectedConnection, disconnect
+from one_runtime.lifecycle.disconnect import DisconnectedConnection, disconnect
 
 router = Routes("Disconnect")
 

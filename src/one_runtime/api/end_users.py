@@ -24,9 +24,9 @@ from one_runtime.api.fields import (
 )
 from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
-from one_runtime.connecting.disconnect import forget_end_user
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
+from one_runtime.lifecycle.disconnect import forget_end_user
 from one_runtime.tenancy import end_users
 from one_runtime.tenancy.end_users import EndUser, EndUserFilter
 

@@ -29,13 +29,13 @@ from one_runtime.api.list_query import (
 from one_runtime.api.routing import AsgiRoute, Authenticated, Routes, RouteSpec, authorize
 from one_runtime.api.services import Services, services_of
 from one_runtime.catalog.organization_catalogs import unknown
-from one_runtime.connecting.disconnect import MAX_CONNECTIONS
 from one_runtime.connections import connections
 from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.errors import FieldError, InvalidInput, NotFound
 from one_runtime.integrations.content_coding import MIN_SIZE
 from one_runtime.integrations.listing import load_state, reload_state
 from one_runtime.integrations.rendering import Listed, Logo, Options
+from one_runtime.lifecycle.disconnect import MAX_CONNECTIONS
 
 router = Routes("Integrations")
 

@@ -38,7 +38,7 @@ def _run(connection_id: str, work: Callable[["Installation", Actor, Connection],
 
 def delete_connection(connection_id: ConnectionId, *, as_json: AsJson = False) -> None:
     """Delete a connection and its credential, and revoke the tokens at the provider."""
-    from one_runtime.connecting import disconnect
+    from one_runtime.lifecycle import disconnect
 
     deleted = _run(
         connection_id,
@@ -53,7 +53,7 @@ def delete_connection(connection_id: ConnectionId, *, as_json: AsJson = False) -
 
 def check_connection(connection_id: ConnectionId, *, as_json: AsJson = False) -> None:
     """Check the credential of a connection at the provider. Exit code 1: the credential does not work."""
-    from one_runtime.connecting.recheck import recheck
+    from one_runtime.lifecycle.recheck import recheck
 
     result = _run(connection_id, lambda installation, actor, connection: recheck(installation, actor, connection.id))
     if as_json:

@@ -38,7 +38,7 @@ from one_runtime.tenancy.events import Event, EventFilter
 
 if TYPE_CHECKING:
     from one_runtime.catalog.model import Integration
-    from one_runtime.connecting.required_reauth import AffectedConnections, ReauthScope
+    from one_runtime.lifecycle.required_reauth import AffectedConnections, ReauthScope
 
 app = typer.Typer()
 
@@ -128,8 +128,8 @@ def require_reauth(
     """Discard the credentials of connections, so that their end users have to connect again."""
     from one_runtime.catalog.loader import load_catalog
     from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
-    from one_runtime.connecting import required_reauth
-    from one_runtime.connecting.required_reauth import ReauthScope
+    from one_runtime.lifecycle import required_reauth
+    from one_runtime.lifecycle.required_reauth import ReauthScope
 
     scope = ReauthScope(organization, integration)
     if bool(ids) == (scope != ReauthScope(None, None)):
@@ -160,7 +160,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 async def _count(tx: Transaction, scope: "ReauthScope") -> "AffectedConnections":
-    from one_runtime.connecting import required_reauth
+    from one_runtime.lifecycle import required_reauth
 
     await check_organization(tx, scope.organization_id)
     return await required_reauth.count_affected(tx, scope)

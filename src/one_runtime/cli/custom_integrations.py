@@ -103,9 +103,9 @@ def delete_custom_integration(
     as_json: AsJson = False,
 ) -> None:
     """Delete a custom integration and its OAuth client."""
-    from one_runtime.connecting import disconnect
     from one_runtime.integrations import custom
     from one_runtime.integrations.custom import IntegrationInUse
+    from one_runtime.lifecycle import disconnect
 
     delete = disconnect.delete_integration if delete_connections else custom.delete
 

@@ -19,8 +19,8 @@ from one_runtime.tenancy import end_users, organizations
 from one_runtime.tenancy.end_users import EndUser, EndUserFilter
 
 if TYPE_CHECKING:
-    from one_runtime.connecting.disconnect import DisconnectedConnection
     from one_runtime.context import Installation
+    from one_runtime.lifecycle.disconnect import DisconnectedConnection
 
 app = typer.Typer()
 
@@ -92,7 +92,7 @@ def delete_end_user(
     """Delete an end user with all connections and sessions, and revoke the tokens at the providers."""
 
     async def forget(installation: "Installation") -> "list[DisconnectedConnection]":
-        from one_runtime.connecting.disconnect import forget_end_user
+        from one_runtime.lifecycle.disconnect import forget_end_user
 
         return (await forget_end_user(installation, operator_actor(organization), end_user_id)).disconnected
 

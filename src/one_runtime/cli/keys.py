@@ -130,7 +130,7 @@ def abandon_encryption_key(
 
     Connections become `needs_reauth`. OAuth clients lose their secrets.
     """
-    from one_runtime.connecting import lost_key
+    from one_runtime.lifecycle import lost_key
     from one_runtime.tenancy.organizations import INSTANCE
 
     vault = load_vault()

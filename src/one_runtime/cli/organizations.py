@@ -21,7 +21,7 @@ from one_runtime.tenancy.branding import Radius, Scheme
 from one_runtime.tenancy.organization_logo import image_data_uri
 
 if TYPE_CHECKING:
-    from one_runtime.connecting.organization_deletion import DeletedOrganization
+    from one_runtime.lifecycle.organization_deletion import DeletedOrganization
 
 app = typer.Typer()
 
@@ -217,7 +217,7 @@ def delete_organization(
     as_json: AsJson = False,
 ) -> None:
     """Delete an organization with all its data, and revoke the tokens of its end users. Servers can run."""
-    from one_runtime.connecting import organization_deletion
+    from one_runtime.lifecycle import organization_deletion
 
     async def find_name(tx: Transaction) -> str | None:
         if await organizations.is_being_deleted(tx, organization_id):

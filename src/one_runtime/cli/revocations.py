@@ -8,7 +8,7 @@ import typer
 from one_runtime.cli.terminal import printable
 
 if TYPE_CHECKING:
-    from one_runtime.connecting.disconnect import DisconnectedConnection
+    from one_runtime.lifecycle.disconnect import DisconnectedConnection
 
 
 def describe_revocations(deleted: Sequence["DisconnectedConnection"]) -> list[dict[str, object]]:

@@ -4,8 +4,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from one_runtime.connecting import disconnect
-from one_runtime.connecting.recheck import recheck
 from one_runtime.connections import connections as stored_connections
 from one_runtime.dashboard.connect_links import LinkRequest, respond_with_link
 from one_runtime.dashboard.connection_views import catalog_of, view
@@ -15,6 +13,8 @@ from one_runtime.dashboard.revocations import summarize
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.dashboard.wording import problem_of
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
+from one_runtime.lifecycle import disconnect
+from one_runtime.lifecycle.recheck import recheck
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tokens.refresh import ReauthRequired, refresh
 from one_runtime.validation.names import check_name

@@ -10,7 +10,6 @@ from starlette.responses import Response
 from one_runtime.catalog.custom import CustomEntry, as_yaml, syntax_of, written
 from one_runtime.catalog.custom_example import EXAMPLE
 from one_runtime.catalog.source import SourceError
-from one_runtime.connecting import disconnect
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.form_bodies import MAX_TEXT
 from one_runtime.dashboard.visit import FormErrors, Visit
@@ -19,6 +18,7 @@ from one_runtime.integrations import custom
 from one_runtime.integrations.custom import CustomIntegrationResult, IntegrationExists, IntegrationInUse
 from one_runtime.integrations.custom_preview import CustomPreview, preview
 from one_runtime.integrations.entry_process import EntryDocument
+from one_runtime.lifecycle import disconnect
 
 CUSTOM_INTEGRATIONS: Final = f"{ORGANIZATION}/custom-integrations"
 _ONE: Final = f"{CUSTOM_INTEGRATIONS}/{{custom_slug}}"

@@ -4,7 +4,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from one_runtime.connecting import disconnect
 from one_runtime.connections import organization_search
 from one_runtime.connections.organization_search import ConnectedEndUser, EndUserTotals
 from one_runtime.dashboard import timelines
@@ -18,6 +17,7 @@ from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.dashboard.wording import problem_of
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
+from one_runtime.lifecycle import disconnect
 from one_runtime.proxy import timeline
 from one_runtime.tenancy import end_user_search, end_users
 from one_runtime.tenancy.end_user_search import EndUserSearch, FoundEndUsers

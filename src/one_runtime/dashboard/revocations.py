@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from one_runtime.connecting.disconnect import DisconnectedConnection
 from one_runtime.connections.search import FoundConnection
 from one_runtime.dashboard.connection_views import BadgeKind
+from one_runtime.lifecycle.disconnect import DisconnectedConnection
 
 _SHOWN: Final = 100
 _TOKENS: Final = {"access_token": "Access token", "refresh_token": "Refresh token", None: "Credential"}

@@ -26,7 +26,7 @@ Two organizations can use an integration with different hosts. So a slow host of
 """
 
 MAX_OF_ORGANIZATION: Final = 32
-"""Maximum number of concurrent rechecks of one organization, which is half of all (`connecting/recheck.py`)."""
+"""Maximum number of concurrent rechecks of one organization, which is half of all (`lifecycle/recheck.py`)."""
 
 _MAX_CONNECTIONS: Final = 10_000
 _MAX_WAITING_OF_ORGANIZATION: Final = _MAX_CONNECTIONS // 2

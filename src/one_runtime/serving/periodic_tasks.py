@@ -5,7 +5,7 @@ from typing import Final
 
 from one_runtime.agents import upkeep as agents
 from one_runtime.catalog import disabled_integrations
-from one_runtime.connecting import account_selection, organization_deletion, recheck, redirect_mode, sessions
+from one_runtime.connecting import account_selection, redirect_mode, sessions
 from one_runtime.connections import measurement, pending_revocations
 from one_runtime.context import Installation
 from one_runtime.db.schema import revocations
@@ -15,6 +15,7 @@ from one_runtime.integrations import custom, oauth_clients
 from one_runtime.jobs import instances
 from one_runtime.jobs.instances import ServerInstance
 from one_runtime.jobs.worker import PeriodicTask
+from one_runtime.lifecycle import organization_deletion, recheck
 from one_runtime.proxy import request_log
 from one_runtime.team import dashboard_sessions, invitations
 from one_runtime.team.sign_in import attempts, steps

@@ -5,13 +5,13 @@ from typing import Final
 
 import pytest
 
-from one_runtime.connecting import disconnect
 from one_runtime.connections import connections
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.errors import NotFound
 from one_runtime.integrations import custom
+from one_runtime.lifecycle import disconnect
 from one_runtime.tenancy.events import Actor
 from tests.billing import SLUG, Billing, register
 from tests.connecting.acme import AcmeAuthorizing

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Delete, Select, Table, bindparam, exists, func, select
 
-from one_runtime.connecting import authorization_attempts, disconnect
+from one_runtime.connecting import authorization_attempts
 from one_runtime.connections import connections, pending_revocations
 from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.pending_revocations import PendingRevocation
@@ -34,6 +34,7 @@ from one_runtime.db.tables import metadata
 from one_runtime.errors import Unavailable
 from one_runtime.jobs import steps
 from one_runtime.jobs.queue import batched_delete
+from one_runtime.lifecycle import disconnect
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import api_keys, end_users, organizations
 from one_runtime.tenancy.events import Actor

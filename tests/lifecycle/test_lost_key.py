@@ -12,8 +12,6 @@ from sqlalchemy import select
 
 from one_runtime.auth_types import oauth2_of
 from one_runtime.clock import system_clock
-from one_runtime.connecting import lost_key
-from one_runtime.connecting.lost_key import AbandonedKey
 from one_runtime.connections import connections
 from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.db.engine import Database, Transaction
@@ -24,6 +22,8 @@ from one_runtime.encryption.vault import Vault
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClientMissing, find_own, put, require
 from one_runtime.jobs import instances
+from one_runtime.lifecycle import lost_key
+from one_runtime.lifecycle.lost_key import AbandonedKey
 from one_runtime.tenancy.events import Actor
 from tests import oauth_rows, sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, ring

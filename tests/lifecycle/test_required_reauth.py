@@ -8,8 +8,6 @@ import pytest_asyncio
 from sqlalchemy import select
 
 from one_runtime.clock import system_clock
-from one_runtime.connecting import required_reauth
-from one_runtime.connecting.required_reauth import AffectedConnections, ReauthScope
 from one_runtime.connections import pending_revocations
 from one_runtime.connections.connections import NewConnection, create_or_replace
 from one_runtime.connections.credentials import ProviderAccount, TokenMetadata
@@ -18,6 +16,8 @@ from one_runtime.db.ids import new_id
 from one_runtime.db.schema import connections, events
 from one_runtime.encryption.vault import KeyNotInRing
 from one_runtime.errors import NotFound
+from one_runtime.lifecycle import required_reauth
+from one_runtime.lifecycle.required_reauth import AffectedConnections, ReauthScope
 from one_runtime.tenancy.events import Actor
 from tests import oauth_rows, sealed_rows
 from tests.oauth_rows import CATALOGS

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from one_runtime.clock import system_clock
-from one_runtime.connecting import organization_deletion
-from one_runtime.connecting.organization_deletion import DeletedOrganization
 from one_runtime.connections import connections
 from one_runtime.errors import NotFound
+from one_runtime.lifecycle import organization_deletion
+from one_runtime.lifecycle.organization_deletion import DeletedOrganization
 from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 from one_runtime.settings import Settings
 from one_runtime.tenancy import organizations
