@@ -6,7 +6,7 @@ from typing import Any
 
 from one_runtime.dashboard.overview import bounded
 from one_runtime.db.ids import new_id
-from one_runtime.proxy.overview import BoundedCount
+from one_runtime.reports.overview import BoundedCount
 from tests.dashboard.team import Team, TeamBrowser, text_of
 from tests.promises.stores import query
 from tests.proxy.test_usage import call

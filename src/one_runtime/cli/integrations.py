@@ -14,7 +14,7 @@ from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Transaction
 
 if TYPE_CHECKING:
-    from one_runtime.connections.failure_summary import IntegrationFailures
+    from one_runtime.reports.failure_summary import IntegrationFailures
 
 app = typer.Typer()
 
@@ -88,7 +88,7 @@ def summarize(
     as_json: AsJson = False,
 ) -> None:
     """Count the connections that do not work, with the most frequent reasons, for each integration."""
-    from one_runtime.connections.failure_summary import summarize_failures
+    from one_runtime.reports.failure_summary import summarize_failures
 
     async def summary(tx: Transaction) -> "list[IntegrationFailures]":
         await check_organization(tx, organization)

@@ -10,7 +10,8 @@ from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.suggestions import Suggestion, find_suggestions
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
-from one_runtime.tenancy import actor_names, api_keys
+from one_runtime.reports import actor_names
+from one_runtime.tenancy import api_keys
 from one_runtime.tenancy.api_keys import DEFAULT_SCOPES, PRIVILEGED_SCOPES, SCOPES, KeyScope
 
 PAGE_SIZE: Final = 50

@@ -25,8 +25,9 @@ from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.explanations.event_reasons import explain_event
 from one_runtime.explanations.event_types import explain_type
 from one_runtime.explanations.explanation import Explanation
-from one_runtime.tenancy import actor_names, events
-from one_runtime.tenancy.actor_names import ActorKey, ActorName
+from one_runtime.reports import actor_names
+from one_runtime.reports.actor_names import ActorKey, ActorName
+from one_runtime.tenancy import events
 from one_runtime.tenancy.events import ActorType, Event, EventFilter
 from one_runtime.validation.names import text_problem
 

@@ -9,8 +9,6 @@ from one_runtime.auth_types import auth_method, oauth2_of
 from one_runtime.catalog.model import AuthType
 from one_runtime.catalog.public_values import public_values
 from one_runtime.catalog.scopes import DescribedScope, describe_scopes
-from one_runtime.connections import organization_search
-from one_runtime.connections.organization_search import ConnectionSelection, ConnectionTotals, State
 from one_runtime.connections.search import FoundConnection
 from one_runtime.dashboard import timelines
 from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
@@ -21,9 +19,9 @@ from one_runtime.dashboard.masking import Whole
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.explanations.stored_errors import CONNECTION_ERRORS
-from one_runtime.proxy import timeline
-from one_runtime.tenancy import end_user_search
-from one_runtime.tenancy.end_user_search import EndUserSearch
+from one_runtime.reports import connection_search, end_user_search, timeline
+from one_runtime.reports.connection_search import ConnectionSelection, ConnectionTotals, State
+from one_runtime.reports.end_user_search import EndUserSearch
 
 PAGE_SIZE: Final = 50
 _MAX_END_USERS: Final = 50
@@ -88,11 +86,11 @@ async def list_connections(visit: Visit) -> Response:
             )
             end_user_ids = [each.end_user_id for each in found.end_users]
             too_many = found.next_cursor is not None
-        rows, cursor = await organization_search.list_newest(
+        rows, cursor = await connection_search.list_newest(
             tx, visit.organization_id, filters.selection(end_user_ids), limit=PAGE_SIZE, before=filters.before
         )
         if not filters.query and filters.before is None:
-            totals = await organization_search.count(tx, visit.organization_id)
+            totals = await connection_search.count(tx, visit.organization_id)
         catalog = await catalog_of(visit, tx, rows)
     return visit.render(
         "connections.html",
@@ -104,7 +102,7 @@ async def list_connections(visit: Visit) -> Response:
         total=_number(totals.connections, "connection", "connections"),
         needs_reauth=_number(totals.needs_reauth, "has to connect again", "have to connect again"),
         too_many=too_many,
-        scanned=organization_search.SEARCHED,
+        scanned=connection_search.SEARCHED,
         older=visit.path("connections", **filters.query, before=cursor) if cursor else None,
         first=visit.path("connections", **filters.query) if filters.before else None,
     )
@@ -112,8 +110,8 @@ async def list_connections(visit: Visit) -> Response:
 
 def _number(count: int, one: str, several: str) -> str | None:
     """Return a number of connections in words, or None for 0. If there are more, the words begin with `More than`."""
-    if count > organization_search.MAX_COUNT:
-        return f"More than {organization_search.MAX_COUNT:,} {several}"
+    if count > connection_search.MAX_COUNT:
+        return f"More than {connection_search.MAX_COUNT:,} {several}"
     return None if count == 0 else f"1 {one}" if count == 1 else f"{count:,} {several}"
 
 
@@ -125,7 +123,7 @@ async def show_connection(visit: Visit) -> Response:
 
 async def find(visit: Visit, tx: Transaction) -> FoundConnection:
     """Return the connection of the path. Raises: NotFound."""
-    return await organization_search.find(tx, visit.organization_id, visit.parameter("connection_id"))
+    return await connection_search.find(tx, visit.organization_id, visit.parameter("connection_id"))
 
 
 async def render_connection(

@@ -4,8 +4,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from one_runtime.connections import organization_search
-from one_runtime.connections.organization_search import ConnectedEndUser, EndUserTotals
 from one_runtime.dashboard import timelines
 from one_runtime.dashboard.connect_links import LinkRequest, respond_with_link
 from one_runtime.dashboard.connection_views import catalog_of, view
@@ -18,9 +16,10 @@ from one_runtime.dashboard.wording import problem_of
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
 from one_runtime.lifecycle import disconnect
-from one_runtime.proxy import timeline
-from one_runtime.tenancy import end_user_search, end_users
-from one_runtime.tenancy.end_user_search import EndUserSearch, FoundEndUsers
+from one_runtime.reports import connection_search, end_user_search, timeline
+from one_runtime.reports.connection_search import ConnectedEndUser, EndUserTotals
+from one_runtime.reports.end_user_search import EndUserSearch, FoundEndUsers
+from one_runtime.tenancy import end_users
 from one_runtime.tenancy.end_users import EndUserFilter
 
 PAGE_SIZE: Final = 50
@@ -40,7 +39,7 @@ async def list_end_users(visit: Visit) -> Response:
     async with visit.installation.database.read() as tx:
         found = await _search(visit, tx, text, after)
         ids = [each.end_user_id for each in found.end_users]
-        totals = await organization_search.count_of_end_users(tx, visit.organization_id, ids)
+        totals = await connection_search.count_of_end_users(tx, visit.organization_id, ids)
     query, cursor = {"q": text} if text else {}, found.next_cursor
     return visit.render(
         "end_users.html",
@@ -79,9 +78,7 @@ def _identifier(visit: Visit) -> str:
 
 async def _find(visit: Visit, tx: Transaction) -> ConnectedEndUser:
     """Return the end user of the path. Raises: NotFound."""
-    return await organization_search.find_end_user(
-        tx, visit.organization_id, _identifier(visit), limit=SHOWN_CONNECTIONS
-    )
+    return await connection_search.find_end_user(tx, visit.organization_id, _identifier(visit), limit=SHOWN_CONNECTIONS)
 
 
 async def _render(

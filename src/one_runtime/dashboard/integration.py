@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.oauth2 import OAuth2Auth, ScopeList
 from one_runtime.catalog.scopes import DescribedScope, describe_scopes
-from one_runtime.connecting.integration_health import summarize_integration
 from one_runtime.connecting.new_session import NewSession, create_session
 from one_runtime.connecting.sessions import Mode
 from one_runtime.connections import connections
@@ -27,6 +26,7 @@ from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 from one_runtime.integrations.team_catalog import load_team_catalog, needs_client
 from one_runtime.lifecycle.recheck import RecheckResult, recheck
 from one_runtime.oauth.callback import callback_url
+from one_runtime.reports.integration_health import summarize_integration
 from one_runtime.tenancy.end_users import EndUser
 
 INTEGRATION: Final = f"{ORGANIZATION}/integrations/{{integration_slug}}"

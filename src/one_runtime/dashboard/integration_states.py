@@ -10,7 +10,7 @@ from one_runtime.dashboard.visit import Visit
 from one_runtime.explanations.explanation import Explanation
 from one_runtime.explanations.stored_errors import explain_connection_error, explain_session_error
 from one_runtime.integrations.team_catalog import TeamCatalog, needs_client
-from one_runtime.proxy.integration_failures import LastFailure
+from one_runtime.reports.integration_failures import LastFailure
 
 
 class IntegrationState(NamedTuple):

@@ -15,7 +15,7 @@ from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations import enabling
 from one_runtime.integrations.team_catalog import CatalogFilter, Show, load_team_catalog
-from one_runtime.proxy.integration_failures import find_last_failures
+from one_runtime.reports.integration_failures import find_last_failures
 from one_runtime.tenancy.organizations import IntegrationsMode
 
 PAGE_SIZE: Final = 50

@@ -7,9 +7,9 @@ from starlette.responses import Response
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import Conflict, InvalidInput
+from one_runtime.reports import actor_names
 from one_runtime.team import invitations, members
 from one_runtime.team.members import may_manage
-from one_runtime.tenancy import actor_names
 from one_runtime.tenancy.roles import ROLES, Role
 
 PAGE_SIZE: Final = 100

@@ -15,11 +15,11 @@ from one_runtime.dashboard.visit import Visit
 from one_runtime.db.ids import is_id
 from one_runtime.explanations.explanation import Explanation
 from one_runtime.explanations.stored_errors import explain_connection_error
-from one_runtime.proxy import overview, usage
-from one_runtime.proxy.overview import AttentionItem, BoundedCount
+from one_runtime.proxy import usage
 from one_runtime.proxy.usage import DAY, Totals
-from one_runtime.tenancy import first_steps
-from one_runtime.tenancy.first_steps import DoneSteps
+from one_runtime.reports import first_steps, overview
+from one_runtime.reports.first_steps import DoneSteps
+from one_runtime.reports.overview import AttentionItem, BoundedCount
 from one_runtime.tenancy.roles import Permission
 
 _HOURS: Final = 24

@@ -20,8 +20,8 @@ from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.explanations.api_errors import API_ERRORS
 from one_runtime.proxy import request_log, usage
 from one_runtime.proxy.request_log import OUTCOMES, LoggedRequest, Outcome, RequestFilter
-from one_runtime.tenancy import actor_names
-from one_runtime.tenancy.actor_names import ActorKey
+from one_runtime.reports import actor_names
+from one_runtime.reports.actor_names import ActorKey
 from one_runtime.validation.names import text_problem
 
 PAGE_SIZE: Final = 50

@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from one_runtime.catalog.model import Integration
-from one_runtime.connections import organization_search
-from one_runtime.connections.organization_search import RecentConnection
 from one_runtime.dashboard.end_user_labels import label_of
 from one_runtime.dashboard.visit import Visit
 from one_runtime.integrations.team_catalog import load_team_catalog
+from one_runtime.reports import connection_search
+from one_runtime.reports.connection_search import RecentConnection
 
 _CONNECTIONS: Final = 100
 """Number of the newest connections from which the suggestions come."""
@@ -43,7 +43,7 @@ class Suggestions:
 async def find_suggestions(visit: Visit, slug: str = "", *, with_enabled: bool = False) -> Suggestions:
     """Return the suggestions for the organization of the page. `slug`: the integration that the form names."""
     async with visit.installation.database.read() as tx:
-        recent = await organization_search.list_recent(tx, visit.organization_id, limit=_CONNECTIONS)
+        recent = await connection_search.list_recent(tx, visit.organization_id, limit=_CONNECTIONS)
         team = await load_team_catalog(tx, visit.installation, visit.organization_id)
     slugs = dict.fromkeys(row.integration_slug for row in recent)
     connected = [integration for slug in slugs if (integration := team.catalog.get(slug)) is not None]

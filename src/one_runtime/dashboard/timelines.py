@@ -13,7 +13,7 @@ from one_runtime.explanations.event_reasons import explain_event
 from one_runtime.explanations.explanation import Explanation
 from one_runtime.explanations.provider_statuses import explain_provider_status
 from one_runtime.proxy.request_log import LoggedRequest
-from one_runtime.proxy.timeline import TimelineEntry
+from one_runtime.reports.timeline import TimelineEntry
 from one_runtime.tenancy.events import Event
 
 PAGE_SIZE: Final = 50

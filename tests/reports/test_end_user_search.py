@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from one_runtime.tenancy import end_user_search, end_users
-from one_runtime.tenancy.end_user_search import EndUserSearch
+from one_runtime.reports import end_user_search
+from one_runtime.reports.end_user_search import EndUserSearch
+from one_runtime.tenancy import end_users
 from one_runtime.tenancy.end_users import EndUser
 from tests.application import Application
 

@@ -19,7 +19,7 @@ from one_runtime.db.ids import lowest_id
 from one_runtime.db.schema import ID, TIME, connections
 from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.proxy import usage
-from one_runtime.proxy.overview import FAILING_SHARE
+from one_runtime.reports.overview import FAILING_SHARE
 
 SCANNED: Final = 500
 """Maximum number of connections with an error, and of sessions, that the statement reads, newest first."""

@@ -4,9 +4,9 @@ from sqlalchemy import update
 
 from one_runtime.clock import system_clock
 from one_runtime.connections import connections
-from one_runtime.connections.failure_summary import FailureReason, IntegrationFailures, summarize_failures
 from one_runtime.db.engine import Database
 from one_runtime.db.schema import credentials
+from one_runtime.reports.failure_summary import FailureReason, IntegrationFailures, summarize_failures
 from one_runtime.tenancy.events import Actor
 from tests import sealed_rows
 from tests.connections.test_search import connect

@@ -12,15 +12,16 @@ import pytest
 from sqlalchemy import Select, update
 
 from one_runtime.clock import system_clock
-from one_runtime.connections import connections, organization_search
-from one_runtime.connections.organization_search import ConnectionSelection, State
+from one_runtime.connections import connections
 from one_runtime.db import sqlite
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.engine import Database
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import credentials
 from one_runtime.errors import NotFound
-from one_runtime.tenancy import end_user_search, end_users, events
+from one_runtime.reports import connection_search, end_user_search
+from one_runtime.reports.connection_search import ConnectionSelection, State
+from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor, EventFilter
 from tests import oauth_rows, sealed_rows
@@ -47,7 +48,7 @@ async def search(database: Database, actor: Actor, selection: ConnectionSelectio
     ids, before = list[str](), None
     async with database.read() as tx:
         while True:
-            page, before = await organization_search.list_newest(
+            page, before = await connection_search.list_newest(
                 tx, actor.organization_id, selection, limit=2, before=before, scanned=scanned
             )
             ids += [row.id for row in page]
@@ -82,25 +83,25 @@ async def test_counts_stop_at_their_maximum(database: Database, actor: Actor, mo
     for number in range(5):
         await connect(database, actor, number, STATES[number % 2])
     async with database.read() as tx:
-        assert await organization_search.count(tx, actor.organization_id) == (5, 2)
-        monkeypatch.setattr(organization_search, "MAX_COUNT", 3)
-        assert await organization_search.count(tx, actor.organization_id) == (4, 2)
-        totals = await organization_search.count_of_end_users(tx, actor.organization_id, ["user_0", "user_1", "x"])
+        assert await connection_search.count(tx, actor.organization_id) == (5, 2)
+        monkeypatch.setattr(connection_search, "MAX_COUNT", 3)
+        assert await connection_search.count(tx, actor.organization_id) == (4, 2)
+        totals = await connection_search.count_of_end_users(tx, actor.organization_id, ["user_0", "user_1", "x"])
         assert totals == {"user_0": ("user_0", 1, 0), "user_1": ("user_1", 1, 1)}
-        assert await organization_search.count_of_end_users(tx, actor.organization_id, []) == {}
+        assert await connection_search.count_of_end_users(tx, actor.organization_id, []) == {}
 
 
 async def test_connection_and_end_user_of_another_organization_are_not_found(database: Database, actor: Actor) -> None:
     connection_id = await connect(database, actor, 1)
     other = await sealed_rows.organization(database)
     async with database.read() as tx:
-        assert (await organization_search.find(tx, actor.organization_id, connection_id)).id == connection_id
+        assert (await connection_search.find(tx, actor.organization_id, connection_id)).id == connection_id
         for organization_id, wanted in ((other.organization_id, connection_id), (actor.organization_id, new_id())):
             with pytest.raises(NotFound):
-                await organization_search.find(tx, organization_id, wanted)
+                await connection_search.find(tx, organization_id, wanted)
         for organization_id, user in ((other.organization_id, "user_1"), (actor.organization_id, "x\x00")):
             with pytest.raises(NotFound):
-                await organization_search.find_end_user(tx, organization_id, user, limit=2)
+                await connection_search.find_end_user(tx, organization_id, user, limit=2)
 
 
 async def test_end_user_has_the_newest_connections(database: Database, actor: Actor) -> None:
@@ -109,8 +110,8 @@ async def test_end_user_has_the_newest_connections(database: Database, actor: Ac
         now = system_clock() - timedelta(days=1)
         await end_users.ensure(tx, actor.organization_id, EndUser("alone", "Ada", None, now, now, {"plan": "pro"}))
     async with database.read() as tx:
-        found = await organization_search.find_end_user(tx, actor.organization_id, "user_1", limit=2)
-        alone = await organization_search.find_end_user(tx, actor.organization_id, "alone", limit=2)
+        found = await connection_search.find_end_user(tx, actor.organization_id, "user_1", limit=2)
+        alone = await connection_search.find_end_user(tx, actor.organization_id, "alone", limit=2)
     assert ([row.id for row in found.connections], found.has_more) == (ids[:0:-1], True)
     assert (alone.connections, alone.has_more) == ([], False)
     assert (alone.end_user.name, alone.end_user.metadata) == ("Ada", {"plan": "pro"})
@@ -119,13 +120,13 @@ async def test_end_user_has_the_newest_connections(database: Database, actor: Ac
 A: Final = new_id()
 PLANS: Final[dict[str, tuple[Select[Any], dict[str, object]]]] = {
     "ix_connections_end_user": (
-        organization_search._END_USER,
+        connection_search._END_USER,
         {"organization": A, "end_user": "x", "limit": 3},
     ),
-    "ix_connections_integration": (organization_search._indexed(A, ConnectionSelection(None, "acme"), A)[0], {}),
-    "ix_connections_needs_reauth": (organization_search._indexed(A, ConnectionSelection("needs_reauth"), A)[0], {}),
-    "ix_connections_error": (organization_search._indexed(A, ConnectionSelection(error_code="x"), A)[0], {}),
-    "ix_credentials_failing": (organization_search._indexed(A, ConnectionSelection("failing"), A)[0], {}),
+    "ix_connections_integration": (connection_search._indexed(A, ConnectionSelection(None, "acme"), A)[0], {}),
+    "ix_connections_needs_reauth": (connection_search._indexed(A, ConnectionSelection("needs_reauth"), A)[0], {}),
+    "ix_connections_error": (connection_search._indexed(A, ConnectionSelection(error_code="x"), A)[0], {}),
+    "ix_credentials_failing": (connection_search._indexed(A, ConnectionSelection("failing"), A)[0], {}),
     "ix_end_users_organization_id_email": (
         end_user_search._EXACT,
         {"organization": A, "text": "x", "lower": "x", "limit": 3},

@@ -7,7 +7,7 @@ from typing import Any
 
 from one_runtime.clock import rfc3339
 from one_runtime.db.ids import new_id
-from one_runtime.proxy.integration_failures import LastFailure, find_last_failures
+from one_runtime.reports.integration_failures import LastFailure, find_last_failures
 from tests.application import Application, Client
 from tests.promises.stores import query
 from tests.proxy.test_usage import call

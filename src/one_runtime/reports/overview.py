@@ -32,7 +32,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import ID, TIME, connections, credentials, end_users, oauth_clients
 from one_runtime.db.webhook_tables import webhook_endpoints
 from one_runtime.proxy import usage
-from one_runtime.tenancy.first_steps import DoneSteps, done_steps
+from one_runtime.reports.first_steps import DoneSteps, done_steps
 from one_runtime.webhooks.endpoints import without_query
 
 COUNTED: Final = 10_000

@@ -1,0 +1,1 @@
+"""Queries of pages over several domains. They only read."""
