@@ -376,6 +376,16 @@ class Settings(BaseModel):
         return self.database_direct_url.get_secret_value() or self.database_url.get_secret_value()
 
     @property
+    def has_direct_url(self) -> bool:
+        """Return True if migrations have a URL of their own."""
+        return bool(self.database_direct_url.get_secret_value())
+
+    @property
+    def logs_all_requests(self) -> bool:
+        """Return True if the log has a line for each request, not only for slow and failed ones."""
+        return self.access_log == "all"
+
+    @property
     def secure(self) -> bool:
         """Return True if browsers reach One Runtime over https."""
         return self.public_url.startswith("https://")

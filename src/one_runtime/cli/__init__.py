@@ -137,7 +137,7 @@ def migrate_command(*, as_json: AsJson = False) -> None:
     settings = load_settings()
     path = sqlite_path(settings.migration_url)
     is_new = path is not None and not Path(path).exists()
-    is_migrated = migrate_configured(settings)
+    is_migrated = migrate_configured(settings.migration_url, is_direct=settings.has_direct_url)
     revision = HEAD if is_migrated else current_revision(settings.migration_url)
     if as_json:
         print_json({"migrated": is_migrated, "revision": revision})

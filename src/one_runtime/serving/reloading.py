@@ -40,7 +40,7 @@ async def reload(services: Services, observer: Observer, server: ServerInstance)
         return
     settings = before.model_copy(update={name: getattr(read, name) for name in RELOADED})
     installation.use(settings)
-    observer.use(settings)
+    observer.logs_all = settings.logs_all_requests
     if settings.rate_limit != before.rate_limit:
         services.authenticator.limit(settings.rate_limit)
     logs.configure(settings.log_level, settings.log_format)

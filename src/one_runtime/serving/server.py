@@ -69,7 +69,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             refusal = f"Another server uses {path}. Stop the other server first. SQLite allows only one server process."
             stack.enter_context(hold_server_lock(path, refusal))
         if path or migrate_first:
-            migrate_configured(settings)
+            migrate_configured(settings.migration_url, is_direct=settings.has_direct_url)
         if is_new:
             log.warning("database_created", path=str(Path(path or "").resolve()))
         asyncio.run(_verify(settings))

@@ -23,7 +23,6 @@ from prometheus_client.registry import Collector
 
 from one_runtime import __version__
 from one_runtime.errors import ConfigurationError
-from one_runtime.settings import HostPort
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.logger import Logger
 
@@ -33,7 +32,7 @@ log = Logger()
 
 
 @contextmanager
-def metrics_served(listen: HostPort, *, workers: int) -> Iterator[str]:
+def metrics_served(listen: tuple[str, int], *, workers: int) -> Iterator[str]:
     """Serve the metrics while the block runs, and yield the URL.
 
     With one worker, the function serves the metrics of this process. With several workers, the function serves the

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
-from one_runtime.settings import Settings
 from one_runtime.telemetry import metrics, tracing
 from one_runtime.telemetry.logger import Logger
 
@@ -35,8 +34,10 @@ log = Logger()
 class Observer:
     """Records requests. The methods must be fast, because some requests take only about 150 µs."""
 
-    def __init__(self, settings: Settings, plain_routes: Mapping[object, str]) -> None:
-        """`plain_routes`: the template of each plain ASGI or Starlette route, by endpoint.
+    def __init__(self, plain_routes: Mapping[object, str], *, is_timed: bool, logs_all: bool) -> None:
+        """`is_timed`: True if metrics are served. `logs_all`: see the attribute.
+
+        `plain_routes`: the template of each plain ASGI or Starlette route, by endpoint.
 
         The framework sets `scope["route"]` only for FastAPI's own routes.
         """
@@ -44,14 +45,11 @@ class Observer:
         self.last_request = float("-inf")
         """Start of the newest request, by `perf_counter`."""
         self._plain_routes = plain_routes
-        self._timed = bool(settings.metrics_listen)
-        self.use(settings)
+        self._timed = is_timed
+        self.logs_all = logs_all
+        """True if the log has a line for each request. A reload can change it."""
         self._durations: dict[tuple[str, str, int], metrics.Duration] = {}
         self._in_flight = 0
-
-    def use(self, settings: Settings) -> None:
-        """Log the requests that the settings select, after a reload too."""
-        self._all = settings.access_log == "all"
 
     def begin(self, scope: Scope) -> float:
         """Record the start of a request, and return the start time."""
@@ -74,7 +72,7 @@ class Observer:
                 duration = self._durations[key] = metrics.duration_of(*key)
             duration.observe(seconds)
         is_slow = seconds >= self.slow and seconds >= self.slow + scope.get(WAITS, 0)
-        if self._all or status >= 500 or is_slow:
+        if self.logs_all or status >= 500 or is_slow:
             self._log(scope, status, seconds, is_slow=is_slow)
         if "span" in scope:
             _end_span(scope, self.route_of(scope), status)

@@ -12,7 +12,6 @@ from one_runtime.db.database_url import lock_path, sqlite_path
 from one_runtime.db.obstacles import DatabaseUnusable, missing_file, postgres_obstacle, sqlite_obstacle
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
-from one_runtime.settings import Settings
 
 HEAD: Final = "0025"
 """The newest revision in `versions/`. A test compares this value with the revision that Alembic finds."""
@@ -150,12 +149,15 @@ def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
     return True
 
 
-def migrate_configured(settings: Settings) -> bool:
-    """Migrate the database of the settings. An error names the setting that contains the URL. See `migrate`."""
+def migrate_configured(url: str, *, is_direct: bool) -> bool:
+    """Migrate the database of the settings. An error names the setting that contains the URL. See `migrate`.
+
+    `is_direct`: True if the URL is the one for migrations, ONE_RUNTIME_DATABASE_DIRECT_URL.
+    """
     try:
-        return migrate(settings.migration_url)
+        return migrate(url)
     except DatabaseUnusable as error:
-        if not settings.database_direct_url.get_secret_value():
+        if not is_direct:
             raise
         raise error.obstacle.of_direct_url().error() from error
 
