@@ -6,10 +6,7 @@ The `detail` of an error is a message for people. The message says what is wrong
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar, Final, Self
-
-from one_runtime.clock import rfc3339
 
 _MAX_EXPLAINED: Final = 5
 """Maximum number of invalid fields that the detail of an error explains."""
@@ -181,12 +178,3 @@ class ConfigurationError(OneRuntimeError):
     """One Runtime cannot start with this configuration."""
 
     code, status, title = "configuration_error", 500, "The configuration is invalid"
-
-
-def error_note(code: str, message: str, now: datetime, provider_reason: str | None = None) -> dict[str, str]:
-    """Return an error in the form that sessions and connections store: `{code, message, at}`.
-
-    `provider_reason`: the provider's own error text, which the popup shows.
-    """
-    quoted = {} if provider_reason is None else {"provider_reason": provider_reason}
-    return {"code": code, "message": message, "at": rfc3339(now), **quoted}

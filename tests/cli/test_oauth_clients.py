@@ -15,7 +15,7 @@ from one_runtime.clock import system_clock
 from one_runtime.connections import connections
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import ProviderAccount, TokenMetadata
-from one_runtime.errors import error_note
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.integrations import oauth_clients
 from one_runtime.tenancy import end_users
 from one_runtime.tenancy.end_users import EndUser

@@ -22,7 +22,8 @@ from one_runtime.connections.connections import (
 from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.db.engine import Database
 from one_runtime.db.ids import new_id
-from one_runtime.errors import NotFound, error_note
+from one_runtime.errors import NotFound
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor, EventFilter
 from tests.connections.conftest import VAULT

@@ -10,7 +10,7 @@ from one_runtime.catalog.disabled_integrations import DisabledIntegration
 from one_runtime.clock import system_clock
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.diagnosis import Diagnosis, RefreshState, diagnose
-from one_runtime.errors import error_note
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.tenancy.organizations import INSTANCE
 
 NOW: Final = system_clock()

@@ -1,1 +1,1 @@
-"""Connect the accounts of end users, and delete connections. The HTTP routes are in other packages."""
+"""Connect the accounts of end users. The HTTP routes are in other packages."""

@@ -63,7 +63,8 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
-from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, error_note
+from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer

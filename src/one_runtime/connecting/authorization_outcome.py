@@ -12,7 +12,8 @@ from one_runtime.connecting.sessions import ConnectSession, SessionExpired, ende
 from one_runtime.connections import connections
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.errors import NotFound, Unauthenticated, error_note
+from one_runtime.errors import NotFound, Unauthenticated
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.tenancy import organizations
 
 _BROWSER_MISMATCH: Final = "browser_mismatch"

@@ -25,7 +25,8 @@ from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.egress.errors import TargetRefused
-from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated, error_note
+from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import available_auth_types
 from one_runtime.tenancy import end_users, events, organizations

@@ -38,7 +38,8 @@ from one_runtime.db.schema import unredeemed_connections as unredeemed
 from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
-from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, error_note
+from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.jobs.queue import database_now
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject

@@ -29,7 +29,8 @@ from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import connections
 from one_runtime.db.schema import credentials as credentials_table
 from one_runtime.encryption.vault import SealBroken, Vault
-from one_runtime.errors import Conflict, NotFound, error_note
+from one_runtime.errors import Conflict, NotFound
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject

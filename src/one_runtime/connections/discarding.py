@@ -20,7 +20,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import connections
 from one_runtime.db.schema import credentials as credentials_table
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, Vault
-from one_runtime.errors import error_note
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
 

@@ -1,8 +1,10 @@
-"""Explain the errors that One Runtime stores in connections (`error`) and in sessions (`last_error`)."""
+"""Define the errors that One Runtime stores in connections (`error`) and in sessions (`last_error`)."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
+from one_runtime.clock import rfc3339
 from one_runtime.explanations.api_errors import API_ERRORS
 from one_runtime.explanations.event_reasons import EVENT_REASONS
 from one_runtime.explanations.explanation import Explanation, Explanations
@@ -39,3 +41,12 @@ def explain_connection_error(status: str, code: str) -> Explanation | None:
 def explain_session_error(code: str) -> Explanation | None:
     """Return the explanation of a session's error, or None if the code has no explanation."""
     return SESSION_ERRORS.get(code)
+
+
+def error_note(code: str, message: str, now: datetime, provider_reason: str | None = None) -> dict[str, str]:
+    """Return an error in the form that sessions and connections store: `{code, message, at}`.
+
+    `provider_reason`: the provider's own error text, which the popup shows.
+    """
+    quoted = {} if provider_reason is None else {"provider_reason": provider_reason}
+    return {"code": code, "message": message, "at": rfc3339(now), **quoted}

@@ -20,7 +20,7 @@ from one_runtime.db.engine import Database, Transaction
 from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.key_rotation import SealedRow
 from one_runtime.encryption.vault import Vault
-from one_runtime.errors import error_note
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.integrations.client_reset import ResetClient, reset_secret
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.tenancy import events

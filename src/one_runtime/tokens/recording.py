@@ -18,7 +18,8 @@ from one_runtime.connections.pending_revocations import RevocationCause, leave_t
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption.vault import KeyNotInRing
-from one_runtime.errors import NotFound, Unavailable, error_note
+from one_runtime.errors import NotFound, Unavailable
+from one_runtime.explanations.stored_errors import error_note
 from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.jobs.token_hosts import jittered
 from one_runtime.oauth.errors import EndpointTargetRefused, InvalidClient, OAuthError, TemporaryFailure
