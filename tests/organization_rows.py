@@ -34,6 +34,7 @@ from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.tenancy import api_keys, end_user_tokens, end_users, events, idempotency_keys, organizations
 from one_runtime.tenancy.agent_policy import AgentPolicy
+from one_runtime.tenancy.authentication import Principal
 from one_runtime.tenancy.end_user_tokens import NewToken
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor, Subject
@@ -192,7 +193,9 @@ async def fill(installation: Installation, name: str, end_users: int = 1) -> tup
     await rows.agent()
     await rows.webhook()
     await rows.dashboard()
-    reserved = await idempotency_keys.reserve(installation, organization_id, new_id(), "key", "fingerprint")
+    reserved = await idempotency_keys.reserve(
+        database, vault, installation.clock, Principal(organization_id, new_id(), ()), "key", "fingerprint"
+    )
     assert isinstance(reserved, idempotency_keys.Reservation)
     tokens = {f"{kind} of {name}" for kind in ("queued", "custom", "held", "paused")}
     await oauth_rows.pending_revocation(rows.place, client, {"access_token": f"queued of {name}"})

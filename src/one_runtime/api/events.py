@@ -97,7 +97,8 @@ async def list_events(
     if ascending:
         if query.after is not None and query.cursor is None:
             async with installation.database.read() as tx:
-                await require_in_log(tx, installation, caller.organization_id, query.after)
+                days = installation.settings.event_retention_days
+                await require_in_log(tx, caller.organization_id, query.after, installation.clock(), days)
         after = [event_id for event_id in (query.after, query.cursor) if event_id is not None]
         rows, next_cursor = await list_followed(
             installation.database, caller.organization_id, matching, limit=query.limit, after=after

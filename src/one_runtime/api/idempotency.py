@@ -86,19 +86,20 @@ async def handle_once(
         return await handle(request)
     target = f"{request.url.path}?{request.url.query}"
     fingerprint = idempotency_keys.fingerprint_of(request.method, target, await request.body())
+    database, clock = installation.database, installation.clock
     reserved = await idempotency_keys.reserve(
-        installation, principal.organization_id, principal.api_key_id, _require_one(keys), fingerprint
+        database, installation.vault, clock, principal, _require_one(keys), fingerprint
     )
     if isinstance(reserved, StoredResponse):
         headers = {REPLAYED: "true"}
         return Response(reserved.body, reserved.status, headers=headers, media_type="application/json")
     request.scope[_RESERVATION] = reserved
     try:
-        async with idempotency_keys.heartbeats(installation, reserved):
+        async with idempotency_keys.heartbeats(database, clock, reserved):
             return await handle(request)
     except Exception:
         with suppress(Unavailable):  # the key is free at the end of the lease
-            await idempotency_keys.release(installation, reserved)
+            await idempotency_keys.release(database, reserved)
         raise
 
 

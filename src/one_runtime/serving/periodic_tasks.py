@@ -33,6 +33,10 @@ async def _load_disabled(installation: Installation) -> int:
     return await installation.disabled.load(installation.database)
 
 
+async def _purge_idempotency_keys(installation: Installation) -> int:
+    return await idempotency_keys.purge(installation.database, installation.clock)
+
+
 async def _release_orphaned(installation: Installation) -> int:
     return await pending_revocations.release_orphaned(installation.database, installation.clock)
 
@@ -51,7 +55,7 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("purge_sessions", 3600.0, sessions.purge),
     PeriodicTask("purge_oauth_clients", 3600.0, oauth_clients.purge),
     PeriodicTask("purge_custom_integrations", 3600.0, custom.purge),
-    PeriodicTask("purge_idempotency_keys", 3600.0, idempotency_keys.purge),
+    PeriodicTask("purge_idempotency_keys", 3600.0, _purge_idempotency_keys),
     PeriodicTask("purge_agents", 3600.0, agents.purge),
     PeriodicTask("purge_organizations", 3600.0, organization_deletion.finish_all),
 )

@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, func, select, update
 
-from one_runtime.context import Installation
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import lowest_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page
@@ -105,7 +104,9 @@ async def list_followed(
     raise PositionsMissing
 
 
-async def require_in_log(tx: Transaction, installation: Installation, organization_id: str, event_id: str) -> None:
+async def require_in_log(
+    tx: Transaction, organization_id: str, event_id: str, now: datetime, retention_days: int
+) -> None:
     """Refuse an event that the log of the organization does not contain.
 
     A program that follows the log could have missed events after an expired event, and would receive no events after a
@@ -115,11 +116,10 @@ async def require_in_log(tx: Transaction, installation: Installation, organizati
     """
     if await tx.one(_PLACE_OF, _Place, organization=organization_id, event=event_id) is not None:
         return
-    days = installation.settings.event_retention_days
-    if event_id < lowest_id(installation.clock() - timedelta(days=days)):
+    if event_id < lowest_id(now - timedelta(days=retention_days)):
         raise EventExpired(
-            f"The log does not contain the event of `after` any more, because One Runtime keeps events for {days} "
-            "days. So you can have missed events. Compare your data with the API, and then follow the events from the "
+            f"The log does not contain the event of `after` any more, because One Runtime keeps events for "
+            f"{retention_days} days. So you can have missed events. Compare your data with the API, and then follow the events from the "
             "beginning, with order=asc."
         )
     raise InvalidInput.of("after", "must be the id of an event in the log of your organization")

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, delete, or_, select, update
 
-from one_runtime.context import Installation
-from one_runtime.db.engine import Transaction
+from one_runtime.clock import Clock
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import lowest_id, new_id
 from one_runtime.db.schema import idempotency_keys as keys
 from one_runtime.db.upsert import insert
@@ -29,6 +29,7 @@ from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, OneRuntimeError, Unavailable
 from one_runtime.jobs.queue import batched_delete, database_now, run_in_batches
+from one_runtime.tenancy.authentication import Principal
 
 TABLE: Final = "idempotency_keys"
 RETENTION: Final = timedelta(hours=24)
@@ -117,19 +118,19 @@ def fingerprint_of(method: str, target: str, body: bytes) -> str:
 
 
 async def reserve(
-    installation: Installation, organization_id: str, api_key_id: str, key: str, fingerprint: str
+    database: Database, vault: Vault, clock: Clock, caller: Principal, key: str, fingerprint: str
 ) -> Reservation | StoredResponse:
     """Reserve a key for a request. If an earlier request with this key was successful, return its response.
 
     Raises: IdempotencyKeyReused; IdempotencyKeyInUse; SealBroken if the stored response cannot be decrypted.
     """
-    vault, key_hash = installation.vault, _hash(key)
-    mine = {"organization": organization_id, "api_key": api_key_id, "key_hash": key_hash}
-    async with installation.database.write() as tx:
-        now = await database_now(tx, installation.clock)
+    organization_id, key_hash = caller.organization_id, _hash(key)
+    mine = {"organization": organization_id, "api_key": caller.api_key_id, "key_hash": key_hash}
+    async with database.write() as tx:
+        now = await database_now(tx, clock)
         await tx.execute(_DELETE_ENDED, **mine, now=now, before=now - RETENTION)
         reservation = Reservation(new_id(), organization_id, fingerprint)
-        if await _insert(tx, vault, reservation, api_key_id, key_hash, now):
+        if await _insert(tx, vault, reservation, caller.api_key_id, key_hash, now):
             return reservation
         row = await tx.one(_SELECT, _IdempotencyRow, **mine)
     if row is None:  # the earlier request has just failed
@@ -158,44 +159,43 @@ async def finish(tx: Transaction, vault: Vault, reservation: Reservation, respon
 
 
 @asynccontextmanager
-async def heartbeats(installation: Installation, reservation: Reservation) -> AsyncIterator[None]:
+async def heartbeats(database: Database, clock: Clock, reservation: Reservation) -> AsyncIterator[None]:
     """Extend the lease of a reservation at an interval until the block ends."""
-    task = asyncio.create_task(_extend_at_interval(installation, reservation))
+    task = asyncio.create_task(_extend_at_interval(database, clock, reservation))
     try:
         yield
     finally:
         task.cancel()
 
 
-async def _extend_at_interval(installation: Installation, reservation: Reservation) -> None:
+async def _extend_at_interval(database: Database, clock: Clock, reservation: Reservation) -> None:
     """Extend the lease until the row is released or has a response."""
     is_running = True
     while is_running:
         await asyncio.sleep(HEARTBEAT.total_seconds())
         with suppress(Unavailable):  # the next heartbeat tries again
-            is_running = await extend(installation, reservation)
+            is_running = await extend(database, clock, reservation)
 
 
-async def extend(installation: Installation, reservation: Reservation) -> bool:
+async def extend(database: Database, clock: Clock, reservation: Reservation) -> bool:
     """Extend the lease of a running request. Return False if the row is not a running request any more.
 
     Raises: Unavailable.
     """
-    async with installation.database.write() as tx:
-        until = await database_now(tx, installation.clock) + LEASE
+    async with database.write() as tx:
+        until = await database_now(tx, clock) + LEASE
         return await tx.execute(_EXTEND, row=reservation.id, until=until) > 0
 
 
-async def release(installation: Installation, reservation: Reservation) -> None:
+async def release(database: Database, reservation: Reservation) -> None:
     """Make the key of a failed request free."""
-    async with installation.database.write() as tx:
+    async with database.write() as tx:
         await tx.execute(_RELEASE, row=reservation.id)
 
 
-async def purge(installation: Installation) -> int:
+async def purge(database: Database, clock: Clock) -> int:
     """Delete the rows that are older than `RETENTION`. Return the number of deleted rows."""
-    before = lowest_id(installation.clock() - RETENTION)
-    return await run_in_batches(installation.database, _PURGE, before=before)
+    return await run_in_batches(database, _PURGE, before=lowest_id(clock() - RETENTION))
 
 
 async def _insert(
