@@ -244,9 +244,9 @@ def set_up(environment: Mapping[str, str], *, extra: bool = True) -> tuple[bool,
 import sys
 if not {extra}:
     sys.modules["opentelemetry.sdk.trace"] = None
-from one_runtime.telemetry import logs, tracing
+from one_runtime.telemetry import exporting, logs, tracing
 logs.configure("debug", "json")
-tracing.set_up()
+exporting.set_up()
 print(tracing.active())
 """
     done = subprocess.run(

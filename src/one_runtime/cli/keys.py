@@ -167,7 +167,7 @@ def reseal_encryption_keys(
     as_json: AsJson = False,
 ) -> None:
     """Encrypt all stored values with the active key. Servers can run at the same time."""
-    from one_runtime.telemetry import tracing
+    from one_runtime.telemetry import exporting
 
     vault = load_vault()
 
@@ -181,7 +181,7 @@ def reseal_encryption_keys(
                         break
         return progress, received_signal()
 
-    with tracing.command("reseal"):
+    with exporting.command("reseal"):
         progress, number = run(work)
     _report(progress, interrupted=number > 0, as_json=as_json)
     if number:

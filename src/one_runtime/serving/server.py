@@ -28,7 +28,7 @@ from one_runtime.serving.http_protocol import HttpProtocol
 from one_runtime.serving.listeners import bound_listeners
 from one_runtime.serving.supervisor import PATIENCE, Supervisor
 from one_runtime.settings import Settings, load_settings, parse_host_port
-from one_runtime.telemetry import logs, tracing
+from one_runtime.telemetry import exporting, logs
 from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.metrics_server import metrics_served
 
@@ -153,7 +153,7 @@ def served_app() -> ASGIApp:
 
 
 def _prepare(settings: Settings) -> ASGIApp:
-    tracing.set_up()
+    exporting.set_up()
     app = create_app(settings)
     gc.freeze()  # excludes long-lived objects from every garbage collection
     return app

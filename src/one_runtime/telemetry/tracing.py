@@ -1,11 +1,10 @@
 """Record OpenTelemetry spans with names and durations, but without contents (promise P11 of docs/security.md).
 
-If OpenTelemetry is not set up, One Runtime records no spans. No other module imports OpenTelemetry. No span contains an
+If OpenTelemetry is not set up, One Runtime records no spans. Only this folder imports OpenTelemetry. No span contains an
 exception's message, an IP address, a host or a query. For an error, a span contains only the error's code or the name
 of the exception class.
 """
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -26,7 +25,6 @@ from opentelemetry.trace import (
 
 from one_runtime import __version__
 from one_runtime.errors import OneRuntimeError
-from one_runtime.telemetry.logger import Logger
 
 Attributes: TypeAlias = Mapping[str, str | int]
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -37,13 +35,10 @@ WORKER_TASK: Final = "worker task"
 """Start of the name of the span of a run of a background task."""
 ROWS: Final = "one_runtime.rows"
 
-_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _NAME: Final = "one_runtime"
 _INTEGRATION: Final = "one_runtime.integration"
 _NOTHING: Final = nullcontext()
 _TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-
-log = Logger()
 
 
 class _State:
@@ -54,24 +49,14 @@ class _State:
     """Tracer provider for `flush`. None if One Runtime did not set up OpenTelemetry itself."""
 
 
-def set_up(environ: Mapping[str, str] = os.environ) -> None:
-    """Start recording spans if OpenTelemetry is set up, or if an environment variable names an endpoint.
+def use(provider: TracerProvider | None, *, must_flush: bool = False) -> None:
+    """Record all later spans with a tracer of this provider. With None, stop recording spans.
 
-    OpenTelemetry itself reads the `OTEL_…` variables. Clusters often set these variables for every service. So the
-    function only logs a warning if the extra `otlp` is not installed.
+    `must_flush`: True if One Runtime made the provider, so `flush` sends its pending spans.
     """
-    if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        use(trace.get_tracer_provider())
-    elif _is_wanted(environ):
-        provider = _exporting(environ)
-        if provider is not None:
-            _State.provider = provider
-            use(provider)
-
-
-def use(provider: TracerProvider | None) -> None:
-    """Record all later spans with a tracer of this provider. With None, stop recording spans."""
     _State.tracer = provider.get_tracer(_NAME, __version__) if provider else None
+    if must_flush:
+        _State.provider = provider
 
 
 def active() -> bool:
@@ -83,34 +68,6 @@ def flush() -> None:
     """Send pending spans. The function can take 5 seconds, so do not call this function on the event loop."""
     if _State.provider is not None:
         _State.provider.force_flush(5000)
-
-
-def _is_wanted(environ: Mapping[str, str]) -> bool:
-    off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
-    return not off and any(environ.get(name) for name in _ENDPOINTS)
-
-
-def _exporting(environ: Mapping[str, str]) -> Any:
-    """Return a tracer provider that exports spans. Return None without the extra `otlp`."""
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - the extra
-        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-        from opentelemetry.sdk.trace import TracerProvider as Exporting  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-
-        from one_runtime.telemetry.idle_runs import WithoutIdleRuns  # noqa: PLC0415
-    except ImportError:
-        log.warning(
-            "tracing_unavailable",
-            detail="OTEL_EXPORTER_OTLP_ENDPOINT is set, but the exporter of spans is not installed. "
-            "Install one-runtime[otlp], or set OTEL_SDK_DISABLED=true.",
-        )
-        return None
-    named = environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    attributes = {"service.version": __version__} | ({} if named else {"service.name": "one-runtime"})
-    provider = Exporting(resource=Resource.create(attributes))
-    provider.add_span_processor(WithoutIdleRuns(BatchSpanProcessor(OTLPSpanExporter())))
-    return provider
 
 
 def span(
@@ -141,17 +98,6 @@ def answered(current: Span, status: int) -> None:
 def credential_check(slug: str) -> AbstractContextManager[Span | None]:
     """Record a span around a credential check."""
     return span("credential check", attributes={_INTEGRATION: slug})
-
-
-@contextmanager
-def command(name: str) -> Iterator[None]:
-    """Record a span around a command, and send the span before the command ends."""
-    set_up()
-    try:
-        with span(name):
-            yield
-    finally:
-        flush()
 
 
 def worker_task(name: str) -> AbstractContextManager[Span | None]:

@@ -8,7 +8,7 @@ always gets a higher position than every event that a follower has received (doc
 
 import asyncio
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, func, select, update
@@ -118,9 +118,9 @@ async def require_in_log(
         return
     if event_id < lowest_id(now - timedelta(days=retention_days)):
         raise EventExpired(
-            f"The log does not contain the event of `after` any more, because One Runtime keeps events for "
-            f"{retention_days} days. So you can have missed events. Compare your data with the API, and then follow the events from the "
-            "beginning, with order=asc."
+            "The log does not contain the event of `after` any more, because One Runtime keeps events for "
+            f"{retention_days} days. So you can have missed events. Compare your data with the API, and then follow "
+            "the events from the beginning, with order=asc."
         )
     raise InvalidInput.of("after", "must be the id of an event in the log of your organization")
 
