@@ -1,8 +1,8 @@
 """Record OpenTelemetry spans with names and durations, but without contents (promise P11 of docs/security.md).
 
-If OpenTelemetry is not set up, One Runtime records no spans. Only this folder imports OpenTelemetry. No span contains an
-exception's message, an IP address, a host or a query. For an error, a span contains only the error's code or the name
-of the exception class.
+If OpenTelemetry is not set up, One Runtime records no spans. Only this folder imports OpenTelemetry. No span contains
+an exception's message, an IP address, a host or a query. For an error, it contains only the code of the error or the
+name of the exception class.
 """
 
 import re
