@@ -4,9 +4,11 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
+import grimp
 import pytest
 
 from scripts.client_generator import python
@@ -28,9 +30,8 @@ FORBIDDEN_NAMES: Final = {
     "base",
 }
 PACKAGE: Final = ROOT / "src" / "one_runtime"
-PLANNED_FOLDERS: Final = {"dashboard", "mcp"}
-"""Folders that the design names, but that do not exist yet."""
-CROSSING_FOLDERS: Final = {"clients", "deploy", "foreign", "journeys", "operating", "promises", "refresh"}
+MOST_FLOORS: Final = 14
+CROSSING_FOLDERS: Final = {"clients", "deploy", "foreign", "journeys", "operating", "promises"}
 """Folders with tests of several domains."""
 GENERATED: Final = {ROOT / "clients" / "python" / "src" / "one_runtime_client" / name for name in python.FOLDERS}
 """The docstring of a generated method describes all arguments, so the method is long."""
@@ -79,15 +80,38 @@ def test_root_of_the_package_has_at_most_8_python_files() -> None:
     assert len(list(PACKAGE.glob("*.py"))) <= 8
 
 
-def test_import_layers_are_at_most_14_and_each_is_a_folder() -> None:
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """The real imports between the folders and root files of the package, without those for types only."""
+    graph = grimp.build_graph("one_runtime", exclude_type_checking_imports=True, cache_dir=None)
+    folders: dict[str, set[str]] = {}
+    for module in graph.modules - {"one_runtime", "one_runtime.__main__"}:
+        imported = {name.split(".")[1] for name in graph.find_modules_directly_imported_by(module) if "." in name}
+        folders.setdefault(module.split(".")[1], set()).update(imported)
+    return {name: imported - {name} for name, imported in folders.items()}
+
+
+def test_real_imports_have_at_most_14_floors_and_no_circle(imports: dict[str, set[str]]) -> None:
+    sorter = TopologicalSorter(imports)
+    floors: dict[str, int] = {}
+    for name in sorter.static_order():  # raises CycleError
+        floors[name] = 1 + max((floors[below] for below in imports[name]), default=0)
+    assert max(floors.values()) <= MOST_FLOORS, floors
+
+
+def test_import_contract_has_each_folder_on_a_floor(imports: dict[str, set[str]]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (contract,) = (
         contract for contract in project["tool"]["importlinter"]["contracts"] if contract["type"] == "layers"
     )
-    assert len(contract["layers"]) <= 14
-    names = {name.strip(" ()") for layer in contract["layers"] for name in re.split(r"[:|]", layer)}
-    folders = {folder.name for folder in PACKAGE.iterdir() if (folder / "__init__.py").exists()}
-    assert names - folders - PLANNED_FOLDERS == {"app", "context", "settings", "errors", "clock", "version"}
+    assert len(contract["layers"]) <= MOST_FLOORS
+    assert not any(":" in layer for layer in contract["layers"]), "folders of one floor do not import each other"
+    assert {name for layer in contract["layers"] for name in re.findall(r"\w+", layer)} == set(imports)
+
+
+def test_no_circle_of_modules() -> None:
+    graph = grimp.build_graph("one_runtime", exclude_type_checking_imports=True, cache_dir=None)
+    TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules}).prepare()
 
 
 def test_no_class_name_occurs_twice_in_the_package() -> None:
