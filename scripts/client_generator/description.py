@@ -22,7 +22,18 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {"": "The client.", "proxy_requests": "
 DEFAULTS: Final[Mapping[str, Any]] = {"logo": "url"}
 """Defaults of the clients that differ from the API's defaults."""
 SECRETS: Final = frozenset(
-    {"api_key", "approval_url", "connect_url", "credentials", "key", "secret", "session_token", "token"}
+    {
+        "api_key",
+        "approval_url",
+        "connect_url",
+        "continue_url",
+        "credentials",
+        "end_user_token",
+        "key",
+        "secret",
+        "session_token",
+        "token",
+    }
 )
 """Strings and maps with these names are secret. The clients do not print them."""
 MOST_CHOICES: Final = 8

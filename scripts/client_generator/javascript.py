@@ -13,51 +13,12 @@ from scripts.client_generator.rendering import Templates, with_table, wrapped
 README: Final = ROOT / "clients" / "js" / "README.md"
 FOLDER: Final = ROOT / "clients" / "js" / "src" / "resources"
 """The folder contains only generated files."""
-IDENTIFYING: Final[Mapping[str, tuple[str, ...]]] = {
-    "AcknowledgedWebhooks": ("acknowledged",),
-    "AgentAuthorization": ("id", "status", "client_id"),
-    "AnsweredAgentAuthorization": ("id", "status", "redirect_host"),
-    "ApiKey": ("id", "prefix", "scopes"),
-    "ApprovalRequest": ("id", "end_user_id", "integration_slug"),
-    "CatalogDetail": ("id", "slug", "auth"),
-    "CatalogIntegration": ("id", "slug", "name"),
-    "Category": ("name", "count"),
-    "Connection": ("id", "integration_slug", "end_user_id", "status"),
-    "ConnectionCheck": ("outcome", "connection"),
-    "ConnectRequest": ("id", "end_user_id", "integration_slug"),
-    "CreatedApiKey": ("id", "prefix", "scopes", "api_key"),
-    "CreatedEndUserToken": ("id", "end_user_id", "end_user_token"),
-    "CreatedSession": ("id", "session_token", "connect_url"),
-    "CreatedWebhookEndpoint": ("id", "kind", "secret"),
-    "Credentials": ("connection_id", "auth_type", "credentials"),
-    "CustomIntegration": ("id", "slug", "definition"),
-    "DeletedConnection": ("id", "revocations"),
-    "DeletedCustomIntegration": ("id", "slug", "deleted_connections"),
-    "DeletedEndUser": ("end_user_id", "deleted_connections"),
-    "Disconnection": ("status", "deleted_count"),
-    "EndUser": ("end_user_id", "created_at"),
-    "EndUserExport": ("exported_at", "end_user", "connections"),
-    "Event": ("id", "type", "created_at"),
-    "Integration": ("id", "slug", "name", "status"),
-    "EndUserToken": ("id", "end_user_id", "prefix"),
-    "Me": ("id", "prefix", "scopes", "organization"),
-    "OpenedApproval": ("approval_url", "expires_at"),
-    "OAuthClient": ("integration_slug", "client_id"),
-    "Organization": ("id", "display_name"),
-    "PendingWebhookMessages": ("messages",),
-    "ProxyRequest": ("id", "integration_slug", "http_status"),
-    "QueuedWebhooks": ("queued_deliveries",),
-    "RotatedSecret": ("secret", "old_secret_expires_at"),
-    "Session": ("id", "status", "end_user_id"),
-    "SessionSummary": ("id", "status", "end_user_id"),
-    "WebhookDelivery": ("event_id", "event_type", "status"),
-    "WebhookDeliveryDetails": ("event_id", "event_type", "status", "attempts"),
-    "WebhookEndpoint": ("id", "kind", "event_types"),
-    "WebhookTest": ("is_success", "duration_ms"),
-}
-"""Properties that identify the class of an answer. An answer without these properties comes from another server.
+_IDENTIFYING: Final = 3
+"""Number of properties by which the client recognizes an answer: the first ones that every answer of its class has.
 
-The document requires more properties, but an older server can lack some of them.
+An answer without these properties, or without a secret that it should have, comes from another server. The document
+requires more properties, but an older server can lack those that were added since. So add a property at the end of its
+class.
 """
 ALIASES: Final[Mapping[str, str]] = {
     "AuthType": "catalog.auth_type",
@@ -298,17 +259,10 @@ class _MethodView:
 
     @property
     def returns(self) -> list[str]:
-        """Return the properties that identify the answer.
-
-        Raises: LookupError if no properties are known, or if the document does not require one of the properties.
-        """
-        if self.answer not in IDENTIFYING:
-            raise LookupError(f"Add the properties that identify {self.answer} to IDENTIFYING.")
-        properties = self._api.properties_of(self.answer)
-        for name in IDENTIFYING[self.answer]:
-            if not properties[name].required or properties[name].type.nullable:
-                raise LookupError(f"The document does not require {self.answer}.{name}.")
-        return [_camel(name) for name in IDENTIFYING[self.answer]]
+        """Return the properties by which the client recognizes the answer."""
+        present = [item for item in self._api.properties_of(self.answer).values() if item.required]
+        always = [item for item in present if not item.type.nullable]
+        return [_camel(item.name) for item in (*always[:_IDENTIFYING], *(item for item in always[_IDENTIFYING:] if item.secret))]
 
     @property
     def secrets(self) -> list[str]:
