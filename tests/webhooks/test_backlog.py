@@ -8,9 +8,9 @@ import pytest
 
 from one_runtime.clock import system_clock
 from one_runtime.db.ids import new_id
-from one_runtime.webhooks import backlog
-from one_runtime.webhooks.backlog import CLAIM, RECENT, Rotation
+from one_runtime.webhooks import pace
 from one_runtime.webhooks.deliveries import DueEndpoint
+from one_runtime.webhooks.pace import CLAIM, RECENT, Rotation
 from one_runtime.webhooks.sender import UNPROVEN, Sender
 from tests.application import Application, Client
 from tests.waiting import eventually
@@ -31,8 +31,8 @@ def endpoint() -> DueEndpoint:
 @pytest.fixture(autouse=True)
 def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the second claim of a backlog, and its second delivery, follow after the end of a test."""
-    monkeypatch.setattr(backlog, "CLAIM_INTERVAL", 60.0)
-    monkeypatch.setattr(backlog, "RATE", 1 / 60)
+    monkeypatch.setattr(pace, "CLAIM_INTERVAL", 60.0)
+    monkeypatch.setattr(pace, "RATE", 1 / 60)
 
 
 def test_each_endpoint_is_chosen_before_one_is_chosen_again() -> None:
@@ -72,7 +72,7 @@ async def test_a_recent_event_precedes_the_backlog_of_its_endpoint(
 async def test_the_endpoints_of_a_backlog_share_a_claim(
     application: Application, client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backlog, "CLAIM_INTERVAL", 0.0)
+    monkeypatch.setattr(pace, "CLAIM_INTERVAL", 0.0)
     endpoints = [await subscribe(client, receiver.url(path), "connection.created") for path in ("/one", "/two")]
     sending = Sender(application.installation, no_documents, time.perf_counter)
     await client.connect()

@@ -4,7 +4,7 @@ from itertools import count
 
 from one_runtime.tenancy.event_deliveries import FIRST, TROUBLED
 from one_runtime.webhooks.deliveries import ClaimedDelivery
-from one_runtime.webhooks.places import PLACES, Places
+from one_runtime.webhooks.pace import PLACES, Places
 
 NUMBERS = count()
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from one_runtime.errors import Unavailable
 from one_runtime.settings import Settings
 from one_runtime.tenancy.event_deliveries import FIRST, TROUBLED
-from one_runtime.webhooks import places, sender
+from one_runtime.webhooks import pace, sender
 from one_runtime.webhooks.sender import CONCURRENT, Sender
 from tests.application import Application, Client, RunningAcme, started
 from tests.waiting import async_attempts, eventually
@@ -47,7 +47,7 @@ async def send_all(sending: Sender, application: Application, count: int) -> Non
 async def test_a_database_that_fails_after_a_claim_uses_up_no_capacity(
     application: Application, client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "PLACES", {FIRST: 1, TROUBLED: 1})
+    monkeypatch.setattr(pace, "PLACES", {FIRST: 1, TROUBLED: 1})
     await subscribe(client, receiver.url(), "connection.created", include=["connection"])
     await client.connect()
     fails = True

@@ -22,15 +22,13 @@ from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy.event_deliveries import FIRST, HELD, TROUBLED
-from one_runtime.webhooks import backlog, deliveries, endpoints, health, secrets
+from one_runtime.webhooks import deliveries, endpoints, health, pace, secrets
 from one_runtime.webhooks.attempts import GONE, AttemptResult, attempt
-from one_runtime.webhooks.backlog import Rotation
 from one_runtime.webhooks.deliveries import EVER, ClaimedDelivery, DueEndpoint, Settlement
 from one_runtime.webhooks.endpoints import WebhookEndpoint
 from one_runtime.webhooks.health import Outcome
 from one_runtime.webhooks.messages import ConnectionDocuments, Message, build_messages
-from one_runtime.webhooks.pace import Pace
-from one_runtime.webhooks.places import Places
+from one_runtime.webhooks.pace import Pace, Places, Rotation
 from one_runtime.webhooks.schedule import next_delay
 
 BATCH: Final[Mapping[int, int]] = {FIRST: 50, TROUBLED: 100}
@@ -120,7 +118,7 @@ class Sender:
             return 0
         self._return_impatient()
         is_busy = self._pace.is_busy
-        since = self._installation.clock() - backlog.RECENT if is_busy else EVER
+        since = self._installation.clock() - pace.RECENT if is_busy else EVER
         return await self._claim_lane(FIRST, since) + await self._claim_spaced(is_busy=is_busy)
 
     async def stop(self) -> None:
@@ -157,7 +155,7 @@ class Sender:
             claimed = await self._claim_backlog()
         else:
             claimed = await self._claim_lane(TROUBLED, EVER)
-        interval = backlog.CLAIM_INTERVAL if is_busy else _CLAIM_INTERVAL
+        interval = pace.CLAIM_INTERVAL if is_busy else _CLAIM_INTERVAL
         self._next_spaced, self._wakes_for_spaced = time.monotonic() + interval, False
         return claimed
 
@@ -181,7 +179,7 @@ class Sender:
         for lane, due in listed.items():
             mine = deque(each for each in due if each in chosen)
             while mine:
-                claimed = await self._claim_batch(lane, EVER, mine, backlog.CLAIM // len(chosen))
+                claimed = await self._claim_batch(lane, EVER, mine, pace.CLAIM // len(chosen))
                 if claimed:
                     self._backlog += await self._read(claimed, in_backlog=True)
                 total += len(claimed)
@@ -295,7 +293,7 @@ class Sender:
         """Start the claimed deliveries of the backlog one by one, or at once if no requests arrive."""
         if self._backlog and self._pace.is_busy:
             self._enqueue([self._backlog.popleft()])
-            asyncio.get_running_loop().call_later(1 / backlog.RATE, self._start_backlog)
+            asyncio.get_running_loop().call_later(1 / pace.RATE, self._start_backlog)
         else:
             self._enqueue(self._backlog)
             self._backlog.clear()
