@@ -29,7 +29,7 @@ from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.telemetry.request_observer import WAITS
 from one_runtime.tenancy.authentication import Principal, require_active_key
 from one_runtime.tenancy.events import EventType
-from one_runtime.webhooks import deliveries, endpoints, event_types, pulling, replay
+from one_runtime.webhooks import deliveries, endpoints, pulling, replay
 from one_runtime.webhooks.deliveries import Attempt, Delivery, DeliveryFilter
 from one_runtime.webhooks.deliveries import Status as DeliveryStatus
 from one_runtime.webhooks.pulling import MAX_WAIT, EndpointKey
@@ -252,7 +252,7 @@ async def replay_webhooks(
     async with installation.database.read() as tx:
         endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
         present_types = await endpoints.event_types_of(tx, endpoint)
-    types = event_types.expand(body.types, "types") if body.types else present_types
+    types = endpoints.expand(body.types, "types") if body.types else present_types
     queued = await replay.replay(installation, endpoint, Range(body.since, until, types), body.status)
     return ReplayAnswer(queued_deliveries=queued)
 

@@ -16,9 +16,16 @@ from one_runtime.db.engine import Transaction
 from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.tenancy.authentication import Principal
-from one_runtime.webhooks import endpoints, event_types, samples, secrets
-from one_runtime.webhooks.endpoints import DisabledReason, EndpointDetails, Include, Kind, Status, WebhookEndpoint
-from one_runtime.webhooks.targets import clean_url
+from one_runtime.webhooks import endpoints, samples, secrets
+from one_runtime.webhooks.endpoints import (
+    DisabledReason,
+    EndpointDetails,
+    Include,
+    Kind,
+    Status,
+    WebhookEndpoint,
+    clean_url,
+)
 from one_runtime.webhooks.testing import send_test
 
 router = Routes("Webhook endpoints")
@@ -176,7 +183,7 @@ async def create_webhook_endpoint(
     Only this response contains the secret. Your organization can have at most 100 endpoints.
     """
     url = await _url_for(installation, body)
-    kinds = event_types.expand(body.event_types)
+    kinds = endpoints.expand(body.event_types)
     now = installation.clock()
     endpoint = endpoints.new(
         caller.organization_id,
@@ -229,7 +236,7 @@ async def update_webhook_endpoint(
     Waiting events go to the new URL.
     """
     changes = body.model_dump(exclude_unset=True)
-    kinds = event_types.expand(changes.pop("event_types")) if "event_types" in changes else None
+    kinds = endpoints.expand(changes.pop("event_types")) if "event_types" in changes else None
     if "url" in changes:
         changes["url"] = await clean_url(installation.webhook_egress, changes["url"])
     now = installation.clock()

@@ -30,7 +30,7 @@ from one_runtime.clock import system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import Page, read_pages
 from one_runtime.errors import InvalidInput, NotFound
-from one_runtime.webhooks import deliveries, endpoints, event_types, replay, secrets
+from one_runtime.webhooks import deliveries, endpoints, replay, secrets
 from one_runtime.webhooks.deliveries import Attempt, Delivery, DeliveryFilter
 from one_runtime.webhooks.deliveries import Status as DeliveryStatus
 from one_runtime.webhooks.endpoints import EndpointDetails, WebhookEndpoint
@@ -98,9 +98,9 @@ def create_endpoint(
     as_json: AsJson = False,
 ) -> None:
     """Create a webhook endpoint and print its secret. One Runtime shows the secret only once."""
-    from one_runtime.webhooks.targets import clean_url
+    from one_runtime.webhooks.endpoints import clean_url
 
-    kinds = event_types.expand(type_ or ["*"], "--type")
+    kinds = endpoints.expand(type_ or ["*"], "--type")
 
     async def create(installation: "Installation") -> tuple[EndpointDetails, str]:
         cleaned = None if url is None else await clean_url(installation.webhook_egress, url)
@@ -126,11 +126,11 @@ def update_endpoint(
     as_json: AsJson = False,
 ) -> None:
     """Change, pause or activate a webhook endpoint. Waiting events go to the new URL."""
-    from one_runtime.webhooks.targets import clean_url
+    from one_runtime.webhooks.endpoints import clean_url
 
     given = {"url": url, "status": status, "description": description}
     changes = {name: value for name, value in given.items() if value is not None}
-    kinds = None if type_ is None else event_types.expand(type_, "--type")
+    kinds = None if type_ is None else endpoints.expand(type_, "--type")
 
     async def update(installation: "Installation") -> EndpointDetails:
         if url is not None:
@@ -289,7 +289,7 @@ def replay_deliveries(
     """Deliver the events of a time again: the failed ones, the missing ones too, or all."""
     begin, end = parse_time("--since", since), parse_time("--until", until) or system_clock()
     assert begin is not None  # noqa: S101 - `since` is required
-    kinds = None if type_ is None else event_types.expand(type_, "--type")
+    kinds = None if type_ is None else endpoints.expand(type_, "--type")
 
     async def queue(installation: "Installation") -> int:
         async with installation.database.read() as tx:

@@ -16,9 +16,8 @@ from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
 from one_runtime.tenancy.event_deliveries import ALL_TYPES
 from one_runtime.tenancy.events import TYPES
 from one_runtime.validation.names import text_problem
-from one_runtime.webhooks import endpoints, event_types, samples, secrets
-from one_runtime.webhooks.endpoints import EndpointDetails, WebhookEndpoint
-from one_runtime.webhooks.targets import clean_url
+from one_runtime.webhooks import endpoints, samples, secrets
+from one_runtime.webhooks.endpoints import EndpointDetails, WebhookEndpoint, clean_url
 from one_runtime.webhooks.testing import send_test
 
 LIST: Final = f"{ORGANIZATION}/webhooks"
@@ -65,7 +64,7 @@ class EndpointForm:
         """Return the chosen types. Raises: InvalidInput."""
         if not self.event_types:
             raise InvalidInput.of("event_types", "must contain at least one type. Choose types, or all events")
-        return event_types.expand(self.event_types)
+        return endpoints.expand(self.event_types)
 
     def check_description(self) -> None:
         """Raises: InvalidInput."""

@@ -36,7 +36,7 @@ from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.authentication import PresentedKey, read_principal
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import Organization
-from one_runtime.webhooks import endpoints, event_types, secrets
+from one_runtime.webhooks import endpoints, secrets
 
 CUSTOMER: Final = "Fernhill"
 OWNER: Final = "owner@fernhill.example"
@@ -186,12 +186,12 @@ async def _webhook_secret(tx: Transaction, vault: Vault, path: Path, organizatio
     if stored and found:
         present = (await endpoints.details(tx, organization_id, found))[0]
         changed = endpoints.change(present.endpoint, {"url": url, "status": "active", "description": _PRODUCT})
-        await endpoints.save(tx, actor, present, changed, event_types.expand(_RECEIVED), now)
+        await endpoints.save(tx, actor, present, changed, endpoints.expand(_RECEIVED), now)
         return stored
     for each in found:
         await endpoints.remove(tx, actor, each, now)
     new = endpoints.new(organization_id, url=url, description=_PRODUCT, include=(), now=now)
-    await endpoints.create(tx, actor, new, event_types.expand(_RECEIVED))
+    await endpoints.create(tx, actor, new, endpoints.expand(_RECEIVED))
     return _write(path, await secrets.create(tx, vault, new, now))
 
 

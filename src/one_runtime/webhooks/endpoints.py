@@ -1,7 +1,8 @@
 """Store webhook endpoints. An endpoint receives the events of an organization, by HTTP requests or in a list.
 
-An endpoint of the kind `push` has a URL, to which One Runtime sends each event. For an endpoint of the kind `pull`, a
-program of the organization fetches the events.
+An endpoint of the kind `push` has a URL, to which One Runtime sends each event. One Runtime checks the address of the
+URL here, and again for each attempt (promise P7 of docs/security.md). For an endpoint of the kind `pull`, a program of
+the organization fetches the events.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,11 +17,73 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.webhook_tables import webhook_deliveries, webhook_endpoints, webhook_secrets, webhook_subscriptions
-from one_runtime.errors import Conflict, NotFound
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import TargetRefused
+from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
 from one_runtime.jobs.queue import wake_on_commit
 from one_runtime.tenancy import event_deliveries, events, organizations
-from one_runtime.tenancy.event_deliveries import FIRST, HELD, PULL
-from one_runtime.tenancy.events import Actor, EventType, Subject
+from one_runtime.tenancy.event_deliveries import ALL_TYPES, FIRST, HELD, PULL
+from one_runtime.tenancy.events import TYPES, Actor, EventType, Subject
+
+
+def expand(patterns: Iterable[str], field: str = "event_types") -> list[str]:
+    """Return the event types for the patterns of a request, in the order of `TYPES`.
+
+    `connection.*` stands for the present types that begin with `connection.`. So a later version of One Runtime, which
+    adds a type, does not send an unexpected type. `*` stays `*`, and includes later types.
+
+    `field`: the name of the field in the request, for errors. Raises: InvalidInput if a pattern matches no type.
+    """
+    chosen, errors = set[str](), list[FieldError]()
+    for index, pattern in enumerate(patterns):
+        if pattern == ALL_TYPES:
+            return [ALL_TYPES]
+        prefix = pattern[:-1] if pattern.endswith(".*") else None
+        matching = [kind for kind in TYPES if kind == pattern or (prefix and kind.startswith(prefix))]
+        chosen.update(matching)
+        if not matching:
+            errors.append(FieldError(f"{field}[{index}]", f"is not an event type. {_advice(pattern)}"))
+    if errors:
+        raise InvalidInput.of_all(errors)
+    return [kind for kind in TYPES if kind in chosen]
+
+
+_GROUPS: Final = tuple(dict.fromkeys(f"{kind.partition('.')[0]}.*" for kind in TYPES))
+
+
+def _advice(pattern: str) -> str:
+    """Return the types of the group to which an unknown type belongs, or else the groups of all types."""
+    group = f"{pattern.partition('.')[0]}.*"
+    if group not in _GROUPS:
+        return f"Send a type such as {TYPES[0]}, * for all types, or one of these groups: {', '.join(_GROUPS)}"
+    return f"The types of {group} are: {', '.join(kind for kind in TYPES if kind.startswith(group[:-1]))}"
+
+
+_EXAMPLE = "https://app.example.com/hooks/one-runtime"
+
+
+async def clean_url(egress: Egress, url: str) -> str:
+    """Return the URL if One Runtime can send messages to it. Raises: InvalidInput; TargetRefused.
+
+    Only hosts and ports that the operator allows (ONE_RUNTIME_EGRESS_ALLOW) can use http. A URL must not contain a
+    fragment.
+    """
+    if "#" in url:
+        raise InvalidInput.of("url", "must not contain a fragment (#…)")
+    try:
+        target = await egress.require_allowed(url)
+    except TargetRefused as refused:
+        if refused.cause == refused.detail:  # the URL is malformed
+            raise InvalidInput.of("url", f"must be a URL such as {_EXAMPLE}. {refused.detail}") from refused
+        raise InvalidInput.of(
+            "url",
+            "must be on the public internet. To receive events on your own machine, run `one-runtime webhooks listen`. "
+            "The operator of One Runtime can allow other hosts and ports in ONE_RUNTIME_EGRESS_ALLOW",
+        ) from refused
+    if target.scheme != "https" and not egress.allows(target):
+        raise InvalidInput.of("url", f"must be an https URL, such as {_EXAMPLE}")
+    return url
+
 
 Kind: TypeAlias = Literal["push", "pull"]
 Status: TypeAlias = Literal["active", "paused", "disabled"]
