@@ -26,7 +26,7 @@ from one_runtime.webhooks.endpoints import (
     WebhookEndpoint,
     clean_url,
 )
-from one_runtime.webhooks.testing import send_test
+from one_runtime.webhooks.samples import send_test
 
 router = Routes("Webhook endpoints")
 

@@ -18,7 +18,7 @@ from one_runtime.tenancy.events import TYPES
 from one_runtime.validation.names import text_problem
 from one_runtime.webhooks import endpoints, samples, secrets
 from one_runtime.webhooks.endpoints import EndpointDetails, WebhookEndpoint, clean_url
-from one_runtime.webhooks.testing import send_test
+from one_runtime.webhooks.samples import send_test
 
 LIST: Final = f"{ORGANIZATION}/webhooks"
 ONE: Final = f"{LIST}/{{webhook_endpoint_id}}"

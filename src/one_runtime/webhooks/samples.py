@@ -1,13 +1,17 @@
-"""Make up an event of each type, with which a developer tests a receiver. One Runtime does not store these events."""
+"""Make up an event of each type, and send one to test a receiver. One Runtime does not store these events."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
 from one_runtime.clock import rfc3339
+from one_runtime.context import Installation
 from one_runtime.db.ids import new_id
-from one_runtime.errors import InvalidInput
+from one_runtime.errors import Conflict, InvalidInput
 from one_runtime.tenancy.events import TYPES, Actor, Event
+from one_runtime.webhooks import endpoints, secrets
+from one_runtime.webhooks.attempts import AttemptResult, attempt
+from one_runtime.webhooks.messages import Message
 
 TEST: Final = "webhook.test"
 """The type of a test message that looks like no event."""
@@ -126,3 +130,23 @@ def make_up(kind: str, actor: Actor, now: datetime) -> Event:
         data=_DATA.get(kind, {"sent_at": rfc3339(now)}),
         request_id=None,
     )
+
+
+async def send_test(installation: Installation, actor: Actor, endpoint_id: str, event_type: str) -> AttemptResult:
+    """Send a made-up event to an endpoint of the actor's organization now, and return the result.
+
+    Store nothing, and change nothing. `event_type`: a type of events, or `TEST`.
+
+    Raises: NotFound; InvalidInput for an unknown type; Conflict for a pull endpoint and for a lost secret; Unavailable.
+    """
+    now = installation.clock()
+    message = Message(make_up(event_type, actor, now))
+    async with installation.database.read() as tx:
+        endpoint = await endpoints.get(tx, actor.organization_id, endpoint_id)
+        if endpoint.kind == "pull":
+            raise Conflict(
+                "This endpoint has no URL, so One Runtime cannot send a test message. Your program fetches the events "
+                f"with GET /v1/webhook-endpoints/{endpoint.id}/pending."
+            )
+        keys = await secrets.require(tx, installation.vault, endpoint, now)
+    return await attempt(installation.webhook_egress, endpoint, keys, message, installation.clock)
