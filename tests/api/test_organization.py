@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.tenancy.organization_logo import MAX_LOGO_BYTES
+from one_runtime.tenancy.branding import MAX_LOGO_BYTES
 from tests.application import ORIGIN, Client
 
 PATH: Final = "/v1/organization"

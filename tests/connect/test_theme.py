@@ -16,8 +16,9 @@ from one_runtime.tenancy.branding import (
     Branding,
     Scheme,
     clean_branding,
+    contrast,
+    nearest,
 )
-from one_runtime.tenancy.colors import contrast, nearest
 
 SITE = Site(base="/sub", assets_hash="0123456789abcdef0123")
 ALL = Branding("#2450c4", "#9db8ff", "large", "auto", None, hide_powered_by=True)

@@ -13,8 +13,8 @@ from one_runtime.tenancy.branding import (
     LIGHT_BACKGROUND,
     Branding,
     clean_branding,
+    contrast,
 )
-from one_runtime.tenancy.colors import contrast
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 

@@ -5,8 +5,17 @@ from itertools import pairwise, product
 
 import pytest
 
-from one_runtime.tenancy.branding import CONTROL_CONTRAST, DARK_BACKGROUND, LIGHT_BACKGROUND
-from one_runtime.tenancy.colors import BLACK, WHITE, contrast, mix, nearest, readable_on
+from one_runtime.tenancy.branding import (
+    BLACK,
+    CONTROL_CONTRAST,
+    DARK_BACKGROUND,
+    LIGHT_BACKGROUND,
+    WHITE,
+    contrast,
+    mix,
+    nearest,
+    readable_on,
+)
 
 BACKGROUNDS = (LIGHT_BACKGROUND, DARK_BACKGROUND, "#ffffff", "#000000")
 MINIMUM = 4.5

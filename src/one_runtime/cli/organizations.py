@@ -17,8 +17,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.private_file import new_private_file
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import organizations
-from one_runtime.tenancy.branding import Radius, Scheme
-from one_runtime.tenancy.organization_logo import image_data_uri
+from one_runtime.tenancy.branding import Radius, Scheme, image_data_uri
 
 if TYPE_CHECKING:
     from one_runtime.lifecycle.organization_deletion import DeletedOrganization

@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from one_runtime.tenancy.branding import (
+    BLACK,
     CONTROL_CONTRAST,
     DARK_BACKGROUND,
     DEFAULT_BRANDING,
     LIGHT_BACKGROUND,
+    WHITE,
     Branding,
     Radius,
     Scheme,
+    contrast,
+    mix,
+    nearest,
+    readable_on,
 )
-from one_runtime.tenancy.colors import BLACK, WHITE, contrast, mix, nearest, readable_on
 
 TEXT_CONTRAST: Final = 4.5
 """Minimum contrast of text to its background (WCAG 2.2, success criterion 1.4.3)."""

@@ -11,8 +11,7 @@ from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import organizations
-from one_runtime.tenancy.branding import Branding, Radius, Scheme, clean_branding
-from one_runtime.tenancy.organization_logo import clean_logo, image_data_uri
+from one_runtime.tenancy.branding import Branding, Radius, Scheme, clean_branding, clean_logo, image_data_uri
 from one_runtime.tenancy.organizations import Organization
 
 _PATH: Final = f"{ORGANIZATION}/settings"

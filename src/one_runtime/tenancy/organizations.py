@@ -15,9 +15,8 @@ from one_runtime.db.schema import organizations
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.settings import is_loopback
 from one_runtime.tenancy.agent_policy import UNLIMITED, AgentPolicy
-from one_runtime.tenancy.branding import DEFAULT_BRANDING, Branding, clean_branding
+from one_runtime.tenancy.branding import DEFAULT_BRANDING, Branding, clean_branding, clean_logo
 from one_runtime.tenancy.events import Actor, Subject, record
-from one_runtime.tenancy.organization_logo import clean_logo
 from one_runtime.validation.names import name_problem
 
 IntegrationsMode: TypeAlias = Literal["all", "listed", "all_but"]
