@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from one_runtime.validation.similar_names import similar_names
+from one_runtime.validation.names import similar_names
 
 
 def test_the_most_similar_names_come_first() -> None:

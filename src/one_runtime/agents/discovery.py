@@ -20,7 +20,7 @@ from one_runtime.context import Installation
 from one_runtime.errors import NotAllowed, NotFound
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.organizations import Organization
-from one_runtime.validation.similar_names import similar_names
+from one_runtime.validation.names import similar_names
 
 T = TypeVar("T")
 _MAX_LISTED: Final = 60

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash
 from one_runtime.catalog.model import CustomIntegration, Integration, dump
 from one_runtime.errors import ConfigurationError, NotFound
-from one_runtime.validation.similar_names import similar_names
+from one_runtime.validation.names import similar_names
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from one_runtime.agents.requests import MAX_FORM, MAX_QUERY
 from one_runtime.catalog.operation import PLACEHOLDER, Argument, ArgumentType, Operation, Style
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.validation.descriptions import expected, one_of
-from one_runtime.validation.similar_names import similar_names
+from one_runtime.validation.names import similar_names
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _SEPARATORS: Final[Mapping[Style, str]] = {"comma": ",", "space": "%20", "pipe": "%7C"}
