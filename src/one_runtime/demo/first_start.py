@@ -28,7 +28,7 @@ from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.errors import ConfigurationError, Unauthenticated
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.client_events import record_client_event
+from one_runtime.integrations.client_registration import record_client_event
 from one_runtime.integrations.oauth_clients import NewOAuthClient
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.team import invitations

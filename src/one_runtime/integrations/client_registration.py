@@ -1,6 +1,8 @@
-"""Register, read and delete OAuth clients for the API and the command line."""
+"""Register, read and delete OAuth clients for the API and the command line, with an event in the owner's audit log."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
 
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.model import Integration
@@ -10,10 +12,11 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.precondition import Precondition
 from one_runtime.encryption.vault import Vault
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.client_events import ClientEventType, record_client_event
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 from one_runtime.oauth.callback import callback_url
-from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy import events
+from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.tenancy.installation_events import record_for_installation
 from one_runtime.tenancy.organizations import INSTANCE
 
 
@@ -105,3 +108,17 @@ async def _integration(tx: Transaction, installation: Installation, organization
 
 def _registered(public_url: str, client: OAuthClient) -> RegisteredClient:
     return RegisteredClient(client, callback_url(public_url, client.integration_slug))
+
+
+ClientEventType: TypeAlias = Literal["oauth_client.updated", "oauth_client.deleted"]
+
+
+async def record_client_event(
+    tx: Transaction, actor: Actor, kind: ClientEventType, slug: str, now: datetime, *, of_operator: bool
+) -> None:
+    """Write the event. `of_operator`: True if the operator owns the client. `slug`: the slug of the integration."""
+    data = {"integration_slug": slug}
+    if of_operator:
+        await record_for_installation(tx, actor.id or actor.type, kind, now, data)
+    else:
+        await events.record(tx, actor, kind, now, Subject(data=data))

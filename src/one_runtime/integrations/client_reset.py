@@ -10,7 +10,7 @@ from one_runtime.connections import credentials
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption.vault import Vault
-from one_runtime.integrations.client_events import record_client_event
+from one_runtime.integrations.client_registration import record_client_event
 from one_runtime.integrations.oauth_clients import OAuthClient, seal
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.tenancy.events import Actor
