@@ -17,8 +17,7 @@ from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.proxy import usage
 from one_runtime.reports import overview
-from one_runtime.reports.first_steps import DoneSteps
-from one_runtime.reports.overview import AttentionItem, BoundedCount, OverviewNumbers
+from one_runtime.reports.overview import AttentionItem, BoundedCount, DoneSteps, OverviewNumbers
 from one_runtime.settings import Settings
 from one_runtime.webhooks import endpoints
 from tests.application import Application, RunningAcme, started

@@ -17,9 +17,8 @@ from one_runtime.explanations.explanation import Explanation
 from one_runtime.explanations.stored_errors import explain_connection_error
 from one_runtime.proxy import usage
 from one_runtime.proxy.usage import DAY, Totals
-from one_runtime.reports import first_steps, overview
-from one_runtime.reports.first_steps import DoneSteps
-from one_runtime.reports.overview import AttentionItem, BoundedCount
+from one_runtime.reports import overview
+from one_runtime.reports.overview import AttentionItem, BoundedCount, DoneSteps
 from one_runtime.tenancy.roles import Permission
 
 _HOURS: Final = 24
@@ -28,7 +27,7 @@ _DAYS: Final = 30
 _HIDDEN_STEPS: Final = "or_hidden_steps"
 """Name of a cookie with the ids of organizations."""
 
-_HIDDEN_SECONDS: Final = round(first_steps.PERIOD.total_seconds())
+_HIDDEN_SECONDS: Final = round(overview.PERIOD.total_seconds())
 _MAX_HIDDEN: Final = 20
 
 pages = Pages()
@@ -53,7 +52,7 @@ async def show_overview(visit: Visit) -> Response:
     """Show the overview."""
     organization_id, now = visit.organization_id, visit.now
     kept = timedelta(days=visit.installation.settings.event_retention_days)
-    new_since = now - min(first_steps.PERIOD, kept)
+    new_since = now - min(overview.PERIOD, kept)
     async with visit.installation.database.read() as tx:
         numbers = await overview.read_numbers(tx, organization_id, new_since=new_since)
         items = await overview.list_attention_items(tx, organization_id, now - DAY)
