@@ -10,12 +10,12 @@ from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
 from one_runtime.connections import connections
-from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.connections import (
     ADD,
     AccountMismatch,
     AnswerOutdated,
     Connection,
+    ConnectionFilter,
     NewConnection,
     SeveralConnections,
 )

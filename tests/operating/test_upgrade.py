@@ -15,7 +15,7 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from one_runtime.connections import connections, credentials
-from one_runtime.connections.connection_filter import ConnectionFilter
+from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.db import migrations
 from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.migrations import HEAD, current_revision, migrate

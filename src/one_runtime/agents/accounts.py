@@ -8,8 +8,7 @@ from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.calls import label_of
 from one_runtime.catalog.loader import Catalog
 from one_runtime.connections import connections
-from one_runtime.connections.connection_filter import ConnectionFilter
-from one_runtime.connections.connections import Connection
+from one_runtime.connections.connections import Connection, ConnectionFilter
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 

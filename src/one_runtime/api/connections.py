@@ -41,8 +41,7 @@ from one_runtime.catalog.model import AuthType, Integration
 from one_runtime.catalog.public_values import public_values
 from one_runtime.connecting.token_import import CredentialImport, store_import, verify_import
 from one_runtime.connections import connections, search
-from one_runtime.connections.connection_filter import ConnectionFilter
-from one_runtime.connections.connections import AccountMismatch, Connection, SeveralConnections
+from one_runtime.connections.connections import AccountMismatch, Connection, ConnectionFilter, SeveralConnections
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction

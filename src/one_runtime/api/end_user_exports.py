@@ -23,7 +23,7 @@ from one_runtime.clock import rfc3339
 from one_runtime.connecting import session_search
 from one_runtime.connecting.session_search import SessionFilter
 from one_runtime.connections import connections
-from one_runtime.connections.connection_filter import ConnectionFilter
+from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound

@@ -30,7 +30,7 @@ from one_runtime.api.routing import AsgiRoute, Authenticated, Routes, RouteSpec,
 from one_runtime.api.services import Services, services_of
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.connections import connections
-from one_runtime.connections.connection_filter import ConnectionFilter
+from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.errors import FieldError, InvalidInput, NotFound
 from one_runtime.integrations.content_coding import MIN_SIZE
 from one_runtime.integrations.listing import load_state, reload_state

@@ -20,8 +20,7 @@ from one_runtime.cli import proxy_requests as requests_command
 from one_runtime.cli import webhooks as webhooks_command
 from one_runtime.cli.listing import time_text
 from one_runtime.connections import connections
-from one_runtime.connections.connection_filter import ConnectionFilter
-from one_runtime.connections.connections import Connection
+from one_runtime.connections.connections import Connection, ConnectionFilter
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.integrations import client_registration

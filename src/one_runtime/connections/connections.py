@@ -9,11 +9,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple, Self
 
-from sqlalchemy import Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Update, bindparam, delete, func, insert, select, update
 
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.connections import credentials, pending_revocations
-from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
     ConnectionKey,
@@ -26,6 +25,7 @@ from one_runtime.connections.credentials import (
 from one_runtime.connections.pending_revocations import RevocableTokens
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.scanning import Values, matches, within
 from one_runtime.db.schema import connections
 from one_runtime.db.schema import credentials as credentials_table
 from one_runtime.encryption.vault import SealBroken, Vault
@@ -34,6 +34,27 @@ from one_runtime.explanations.stored_errors import error_note
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFilter:
+    """Filters for a list of connections. A field with the value None matches all connections.
+
+    `since`, `until`: list connections that were created at or after `since`, and before `until`.
+    """
+
+    end_user_id: Values[str] = None
+    integration_slug: Values[str] = None
+    status: Values[str] = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the conditions for the rows of connections."""
+        names = ("end_user_id", "integration_slug", "status")
+        equal = [condition for name in names for condition in matches(connections.c[name], getattr(self, name))]
+        return [*equal, *within(connections.c.id, self.since, self.until)]
+
 
 STATUSES: Final = ("active", "needs_reauth")
 ADD: Final = "add"

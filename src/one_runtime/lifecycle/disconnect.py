@@ -11,8 +11,7 @@ from typing import Final, TypeAlias
 
 from one_runtime.connecting import account_selection, redirect_mode
 from one_runtime.connections import connections, credentials, pending_revocations
-from one_runtime.connections.connection_filter import ConnectionFilter
-from one_runtime.connections.connections import Connection, revocable_tokens
+from one_runtime.connections.connections import Connection, ConnectionFilter, revocable_tokens
 from one_runtime.connections.pending_revocations import PendingRevocation, can_be_revoked, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction

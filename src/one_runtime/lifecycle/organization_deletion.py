@@ -24,7 +24,7 @@ from sqlalchemy import ColumnElement, Delete, Select, Table, bindparam, exists, 
 
 from one_runtime.connecting import authorization_attempts
 from one_runtime.connections import connections, pending_revocations
-from one_runtime.connections.connection_filter import ConnectionFilter
+from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.db import schema
