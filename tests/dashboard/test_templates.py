@@ -8,8 +8,7 @@ from typing import Final
 
 from one_runtime.dashboard.assets import load_static_files
 from one_runtime.dashboard.declarations import ORGANIZATION
-from one_runtime.dashboard.navigation import SECTIONS
-from one_runtime.dashboard.rendering import Renderer
+from one_runtime.dashboard.rendering import SECTIONS, Renderer
 from tests.in_one_test import in_one_test
 
 _FOLDER: Final = Path(str(files("one_runtime.dashboard")))

@@ -1,19 +1,22 @@
-"""The actions on one connection: check, refresh, reconnect link, rename and disconnect."""
+"""The actions on one connection: check, refresh, reconnect link, rename and disconnect, and what became of its tokens."""
 
-from typing import Final
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
 from one_runtime.connections import connections as stored_connections
+from one_runtime.connections.search import FoundConnection
 from one_runtime.dashboard.connect_links import LinkRequest, respond_with_link
-from one_runtime.dashboard.connection_views import catalog_of, view
+from one_runtime.dashboard.connection_views import BadgeKind, catalog_of, view
 from one_runtime.dashboard.connections import find, render_connection
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
-from one_runtime.dashboard.revocations import summarize
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.dashboard.wording import problem_of
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
 from one_runtime.lifecycle import disconnect
+from one_runtime.lifecycle.disconnect import DisconnectedConnection
 from one_runtime.lifecycle.recheck import recheck
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tokens.refresh import ReauthRequired, refresh
@@ -105,3 +108,55 @@ async def disconnect_connection(visit: Visit) -> Response:
         back=visit.end_user_path(found.connection.end_user_id),
         back_text="Go to the end user",
     )
+
+
+_SHOWN: Final = 100
+_TOKENS: Final = {"access_token": "Access token", "refresh_token": "Refresh token", None: "Credential"}
+_OUTCOMES: Final[dict[str, tuple[str, BadgeKind]]] = {
+    "revoked": ("Revoked at the provider", "good"),
+    "failed": ("Not revoked", "bad"),
+    "not_supported": ("Deleted here", "plain"),
+}
+_NOT_SUPPORTED: Final = "One Runtime cannot revoke this credential at the provider."
+
+
+class RevocationRow(NamedTuple):
+    """The result for one token."""
+
+    connection: str
+    token: str
+    outcome: str
+    kind: BadgeKind
+    reason: str | None
+
+
+class RevocationSummary(NamedTuple):
+    """The results for the tokens of deleted connections. `counts`: the number of results by outcome in words.
+
+    `rows`: the first results. `deleted`: the number of deleted connections.
+    """
+
+    deleted: int
+    rows: list[RevocationRow]
+    counts: dict[str, int]
+
+    @property
+    def is_complete(self) -> bool:
+        """Return True if the rows contain all results."""
+        return len(self.rows) == sum(self.counts.values())
+
+
+def summarize(deleted: Sequence[DisconnectedConnection], before: Sequence[FoundConnection]) -> RevocationSummary:
+    """Return the results in words. `before`: connections that were read before their deletion, for their names."""
+    names = {row.id: row.connection.name for row in before}
+    rows = [
+        RevocationRow(
+            names.get(each.connection.id, each.connection.id),
+            _TOKENS[result.token],
+            *_OUTCOMES[result.outcome],
+            result.reason or (_NOT_SUPPORTED if result.outcome == "not_supported" else None),
+        )
+        for each in deleted
+        for result in each.revocations
+    ]
+    return RevocationSummary(len(deleted), rows[:_SHOWN], dict(Counter(row.outcome for row in rows)))

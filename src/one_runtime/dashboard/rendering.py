@@ -1,4 +1,4 @@
-"""Render the templates of the dashboard, and build the HTTP headers of its pages.
+"""Render the templates of the dashboard with its menu, and build the HTTP headers of its pages.
 
 docs/security.md describes the reason for these headers (promises P11 and P14).
 """
@@ -6,7 +6,7 @@ docs/security.md describes the reason for these headers (promises P11 and P14).
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,11 +15,38 @@ from markupsafe import Markup, escape
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.assets import StaticFiles
 from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
-from one_runtime.dashboard.end_user_paths import query_value
+from one_runtime.dashboard.end_user_labels import query_value
 from one_runtime.dashboard.masking import Whole, mask_output
-from one_runtime.dashboard.navigation import SECTIONS
 from one_runtime.dashboard.quantities import duration, number
 from one_runtime.dashboard.wording import in_page, without_fields
+from one_runtime.tenancy.roles import Permission
+
+
+class Section(NamedTuple):
+    """An entry of the menu. `path`: the path below the organization. `permission`: the roles that see the entry."""
+
+    path: str
+    name: str
+    permission: Permission
+    group: str
+
+
+SECTIONS: Final = (
+    Section("", "Overview", "read", ""),
+    Section("integrations", "Integrations", "read", ""),
+    Section("end-users", "End users", "read", ""),
+    Section("connections", "Connections", "read", ""),
+    Section("requests", "Requests", "read", "Activity"),
+    Section("webhooks", "Webhooks", "read", "Activity"),
+    Section("agents", "Agents", "read", "Activity"),
+    Section("audit", "Audit log", "read", "Activity"),
+    Section("playground", "Playground", "use", "Build"),
+    Section("custom-integrations", "Custom integrations", "read", "Build"),
+    Section("api-keys", "API keys", "develop", "Build"),
+    Section("members", "Members", "read", "Organization"),
+    Section("settings", "Settings", "read", "Organization"),
+)
+
 
 _UNITS: Final = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
 
