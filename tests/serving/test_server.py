@@ -23,8 +23,7 @@ from one_runtime.db.database_url import create_database, lock_path
 from one_runtime.encryption.vault import new_key
 from one_runtime.errors import ConfigurationError
 from one_runtime.serving.http_protocol import IDLE
-from one_runtime.serving.listeners import bound_listeners
-from one_runtime.serving.server import OPEN_FILES
+from one_runtime.serving.server import OPEN_FILES, bound_listeners
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
 from tests.fork_server import ForkedProcess, run
