@@ -1,4 +1,4 @@
-"""The actions on one connection: check, refresh, reconnect link, rename and disconnect, and what became of its tokens."""
+"""The actions on one connection: check, refresh, reconnect link, rename and disconnect, with words for the results."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -19,6 +19,8 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.installation_events import record_for_installation
 from one_runtime.tenancy.organizations import INSTANCE
 
+ClientEventType: TypeAlias = Literal["oauth_client.updated", "oauth_client.deleted"]
+
 
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
@@ -108,9 +110,6 @@ async def _integration(tx: Transaction, installation: Installation, organization
 
 def _registered(public_url: str, client: OAuthClient) -> RegisteredClient:
     return RegisteredClient(client, callback_url(public_url, client.integration_slug))
-
-
-ClientEventType: TypeAlias = Literal["oauth_client.updated", "oauth_client.deleted"]
 
 
 async def record_client_event(

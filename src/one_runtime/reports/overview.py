@@ -1,4 +1,4 @@
-"""Read the numbers of one organization, the items that need attention, and the first steps, for the dashboard's overview.
+"""Read the numbers of an organization, the items that need attention, and the first steps, for the dashboard.
 
 One statement reads the numbers, and one reads the items. Their cost has a bound that does not depend on the number of
 connections, calls and events. So a count ends at a maximum, and the list has only a few items of each kind.

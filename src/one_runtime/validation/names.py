@@ -1,4 +1,4 @@
-"""Check names that One Runtime shows to end users in its own sentences, and find the name that a caller can have meant."""
+"""Check names that One Runtime shows to end users in its own sentences, and find the name that a caller has meant."""
 
 import re
 import unicodedata

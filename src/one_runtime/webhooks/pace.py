@@ -7,8 +7,9 @@ loop, the pause ends later, so deliveries become slower.
 An organization can occupy at most as many places of a lane as remain free. So endpoints that hang never use up a lane:
 one organization can occupy half of the lane, a second organization a quarter, and so on.
 
-At the full rate, a backlog of thousands of deliveries would delay requests for minutes. So while requests arrive, recent
-deliveries precede the backlog, and the deliveries of the backlog start at `RATE`, with an equal share for each endpoint.
+At the full rate, a backlog of thousands of deliveries would delay requests for minutes. So while requests arrive,
+recent deliveries precede the backlog, and the deliveries of the backlog start at `RATE`, with an equal share for each
+endpoint.
 """
 
 import asyncio
