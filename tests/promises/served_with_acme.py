@@ -40,7 +40,7 @@ def main() -> None:
 
     def create_app_that_crashes(*args: Any, **kwargs: Any) -> RequestMiddleware:
         app = create_app(*args, **kwargs)
-        application.app.router.routes.append(Route("/crash", crash))
+        app.app.router.routes.append(Route("/crash", crash))
         return app
 
     if "AGENT_PUBLISHER" in os.environ:

@@ -85,7 +85,7 @@ def create_app(
         AsgiRoute(path, agents.handle, methods=["POST"]) for path in (MCP_PATH, MCP_PATH + "/{organization_id}")
     ]
     more = (*mcp_routes, *AuthorizationRoutes(services.installation).routes(), *popup)
-    plain_routes = {route.endpoint: route.path_format for route in (*ASGI_ROUTES, *more)}
+    plain_routes: dict[object, str] = {route.endpoint: route.path_format for route in (*ASGI_ROUTES, *more)}
     observer = Observer(plain_routes, is_timed=bool(settings.metrics_listen), logs_all=settings.logs_all_requests)
     api = ApiApplication(settings.public_url, more, partial(_lifespan, services, agents, observer))
     listeners = _dashboard(services, observer) if settings.dashboard_listen else {}
