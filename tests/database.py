@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from one_runtime.db.migrations import HEAD, migrate
-from one_runtime.db.tables import metadata
+from one_runtime.db.schema import metadata
 from tests.postgres import Databases
 from tests.waiting import attempts
 

@@ -24,8 +24,7 @@ from sqlalchemy import (
 )
 
 from one_runtime.db.engine import Row
-from one_runtime.db.schema import installation
-from one_runtime.db.tables import metadata
+from one_runtime.db.schema import installation, metadata
 from tests import sealed_rows
 
 ROWS: Final = 3

@@ -25,11 +25,19 @@ from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.credentials import ProviderAccount, TokenMetadata
 from one_runtime.context import Installation
-from one_runtime.db.dashboard_tables import invitations, members, memberships, totp_secrets, usage_hours
 from one_runtime.db.ids import new_id
-from one_runtime.db.schema import requests, revocations
-from one_runtime.db.tables import metadata
-from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries
+from one_runtime.db.schema import (
+    invitations,
+    members,
+    memberships,
+    metadata,
+    requests,
+    revocations,
+    totp_secrets,
+    usage_hours,
+    webhook_attempts,
+    webhook_deliveries,
+)
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.tenancy import api_keys, end_user_tokens, end_users, events, idempotency_keys, organizations

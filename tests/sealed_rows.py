@@ -17,12 +17,10 @@ from one_runtime.connecting.sessions import ConnectSession
 from one_runtime.connections import connections
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import ProviderAccount
-from one_runtime.db.agent_tables import agent_runs
-from one_runtime.db.dashboard_tables import members, totp_secrets
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import new_id
-from one_runtime.db.schema import consents, credentials
+from one_runtime.db.schema import agent_runs, consents, credentials, members, totp_secrets
 from one_runtime.db.schema import key_ring as keys
 from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.vault import SealContext, Sealed, Vault, key_id, new_key, parse_keys

@@ -9,8 +9,7 @@ from sqlalchemy import select
 from one_runtime.agents.authorization import authorizations
 from one_runtime.agents.authorization.authorizations import Approval
 from one_runtime.api import end_user_exports
-from one_runtime.db.agent_tables import agent_authorizations
-from one_runtime.db.tables import metadata
+from one_runtime.db.schema import agent_authorizations, metadata
 from one_runtime.tenancy.agent_policy import AgentPolicy
 from tests.application import ACME_KEYS, Application, Client
 from tests.organization_rows import fill

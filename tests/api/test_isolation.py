@@ -17,9 +17,7 @@ from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.paused_runs import PausedState, WaitingCall
 from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.db.ids import new_id
-from one_runtime.db.schema import organizations
-from one_runtime.db.tables import metadata
-from one_runtime.db.webhook_tables import webhook_attempts
+from one_runtime.db.schema import metadata, organizations, webhook_attempts
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.tenancy.agent_policy import AgentPolicy
 from one_runtime.tenancy.events import Actor

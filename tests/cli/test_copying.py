@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from one_runtime.db.tables import metadata
+from one_runtime.db.schema import metadata
 from tests import every_table
 from tests.command_line import Run
 

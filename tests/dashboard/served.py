@@ -23,9 +23,9 @@ from sqlalchemy import insert
 from one_runtime.clock import system_clock
 from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.declarations import ORGANIZATION, PageSpec
-from one_runtime.db.dashboard_tables import passkeys
 from one_runtime.db.ids import new_id
 from one_runtime.db.migrations import migrate
+from one_runtime.db.schema import passkeys
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
 from one_runtime.proxy import request_log, usage
 from one_runtime.proxy.request_log import RequestFilter

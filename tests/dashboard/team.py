@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import insert
 
-from one_runtime.db.dashboard_tables import members, memberships
 from one_runtime.db.ids import new_id
+from one_runtime.db.schema import members, memberships
 from one_runtime.team import dashboard_sessions
 from one_runtime.tenancy.roles import Role
 from tests.application import Application, Client, RunningAcme, settings_for, started

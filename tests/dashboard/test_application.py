@@ -8,8 +8,8 @@ from sqlalchemy import insert
 
 from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.declarations import ORGANIZATION, PUBLIC, SIGNED_IN, Pages, PageSpec
-from one_runtime.db.dashboard_tables import memberships
 from one_runtime.db.ids import new_id
+from one_runtime.db.schema import memberships
 from one_runtime.tenancy.roles import PERMISSIONS, ROLES, permits
 from tests.application import Application
 from tests.dashboard.team import Team, TeamBrowser, text_of

@@ -12,7 +12,7 @@ from starlette.types import Message
 
 from one_runtime.dashboard.exports import MAX_EXPORTS
 from one_runtime.dashboard.session import SESSION
-from one_runtime.db.dashboard_tables import dashboard_sessions, memberships
+from one_runtime.db.schema import dashboard_sessions, memberships
 from tests.dashboard.team import FORM, Team, TeamBrowser, text_of
 from tests.waiting import eventually
 

@@ -16,8 +16,8 @@ from sqlalchemy import insert, select
 
 from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.declarations import ORGANIZATION, PUBLIC, PageSpec
-from one_runtime.db.dashboard_tables import dashboard_sessions, members, passkeys
 from one_runtime.db.ids import new_id
+from one_runtime.db.schema import dashboard_sessions, members, passkeys
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.team import invitations
 from one_runtime.tenancy.events import Actor

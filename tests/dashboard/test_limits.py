@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from sqlalchemy import delete
 
-from one_runtime.db.dashboard_tables import memberships
+from one_runtime.db.schema import memberships
 from one_runtime.tenancy import organizations
 from tests.dashboard.team import FORM, Team, text_of
 

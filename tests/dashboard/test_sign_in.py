@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from one_runtime.dashboard.account import describe_browser
 from one_runtime.dashboard.session import SESSION
-from one_runtime.db.dashboard_tables import dashboard_sessions as sessions_table
+from one_runtime.db.schema import dashboard_sessions as sessions_table
 from one_runtime.team import invitations
 from one_runtime.team.sign_in import totp
 from one_runtime.tenancy.events import Actor

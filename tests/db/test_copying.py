@@ -14,8 +14,7 @@ from one_runtime.db.copying import BATCH, CopyProgress, copy_rows, prepare_targe
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.file_location import HELD
 from one_runtime.db.migrations import HEAD
-from one_runtime.db.schema import events, organizations
-from one_runtime.db.tables import metadata
+from one_runtime.db.schema import events, metadata, organizations
 from one_runtime.errors import ConfigurationError, Conflict
 from tests import every_table, sealed_rows
 from tests.db.pgbouncer import pgbouncer

@@ -17,7 +17,7 @@ from one_runtime.db.access import OLDEST_POSTGRESQL, Access, connect, read_acces
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import WritesRefused
 from one_runtime.db.obstacles import sqlite_obstacle
-from one_runtime.db.tables import metadata
+from one_runtime.db.schema import metadata
 from one_runtime.doctor import Finding
 from one_runtime.encryption.vault import new_key
 from one_runtime.errors import ConfigurationError

@@ -21,7 +21,7 @@ from one_runtime.clock import system_clock
 from one_runtime.db.database_url import lock_path, sqlite_path
 from one_runtime.db.ids import new_id
 from one_runtime.db.migrations import HEAD
-from one_runtime.db.tables import metadata
+from one_runtime.db.schema import metadata
 from one_runtime.db.vitals import PostgresVitals
 from one_runtime.doctor import CHECKS, examine
 from one_runtime.doctor.database import (

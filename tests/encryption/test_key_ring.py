@@ -17,9 +17,8 @@ from one_runtime.clock import system_clock
 from one_runtime.connecting import redirect_mode
 from one_runtime.connections import connections
 from one_runtime.db.engine import Database
-from one_runtime.db.schema import credentials
+from one_runtime.db.schema import credentials, metadata
 from one_runtime.db.schema import key_ring as keys
-from one_runtime.db.tables import metadata
 from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.vault import KeyNotInRing, SealContext, Vault
 from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from one_runtime.agents import approvals, upkeep
-from one_runtime.db.agent_tables import agent_runs, approval_requests
+from one_runtime.db.schema import agent_runs, approval_requests
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.encryption import secret_tokens
 from tests.application import ACME_KEYS, PUBLIC_URL, Application, Client, started

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from one_runtime.agents.authorization import client_documents
 from one_runtime.connect import agent_authorization
-from one_runtime.db.tables import metadata
+from one_runtime.db.schema import metadata
 from one_runtime.egress.network import Network
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.settings import Settings

@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import update
 
 from one_runtime.clock import system_clock
-from one_runtime.db.agent_tables import agent_runs
 from one_runtime.db.database_url import create_database
+from one_runtime.db.schema import agent_runs
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.encryption.vault import new_key
 from tests.application import ACME_KEYS, RunningAcme

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from one_runtime.agents import paused_runs, upkeep
 from one_runtime.agents.paused_runs import MAX_RUNS
-from one_runtime.db.agent_tables import agent_runs
+from one_runtime.db.schema import agent_runs
 from one_runtime.demo.acme import GLOBEX
 from tests.application import Application, Client, started
 from tests.mcp.conftest import Agent, Agents, answering, connected, message, request_of, use_own_page

@@ -7,7 +7,7 @@ from sqlalchemy import delete
 
 from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.declarations import ORGANIZATION, PUBLIC
-from one_runtime.db.dashboard_tables import memberships
+from one_runtime.db.schema import memberships
 from one_runtime.demo.acme import GLOBEX
 from tests.application import ACME_KEYS, PUBLIC_URL, Client
 from tests.dashboard.served import fill, sample_paths

@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import select
 
-from one_runtime.db.dashboard_tables import usage_hours
 from one_runtime.db.ids import new_id
+from one_runtime.db.schema import usage_hours
 from one_runtime.proxy import usage
 from one_runtime.proxy.request_log import LoggedRequest, RequestLog
 from one_runtime.proxy.usage import IntegrationUsage, Usage, UsageHour

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import insert
 
-from one_runtime.db.dashboard_tables import usage_hours
 from one_runtime.db.database_url import sqlite_path
+from one_runtime.db.schema import usage_hours
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.proxy import usage
 from one_runtime.reports import overview

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from sqlalchemy import func, insert, select
 
-from one_runtime.db.dashboard_tables import dashboard_sessions as sessions
-from one_runtime.db.dashboard_tables import passkeys
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
+from one_runtime.db.schema import dashboard_sessions as sessions
+from one_runtime.db.schema import passkeys
 from one_runtime.team import dashboard_sessions, invitations, members
 from one_runtime.team.invitations import Invitation
 from one_runtime.team.members import Membership

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from one_runtime.db.dashboard_tables import dashboard_sessions as rows
-from one_runtime.db.dashboard_tables import members, memberships
 from one_runtime.db.ids import new_id
-from one_runtime.db.schema import organizations
+from one_runtime.db.schema import dashboard_sessions as rows
+from one_runtime.db.schema import members, memberships, organizations
 from one_runtime.errors import NotFound
 from one_runtime.team import dashboard_sessions
 from one_runtime.team.dashboard_sessions import IDLE, LIFETIME, RECENT, Visitor

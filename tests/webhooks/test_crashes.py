@@ -23,8 +23,7 @@ from starlette.responses import Response
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Busy, Database
-from one_runtime.db.schema import events
-from one_runtime.db.webhook_tables import webhook_deliveries
+from one_runtime.db.schema import events, webhook_deliveries
 from one_runtime.encryption.vault import new_key
 from one_runtime.tenancy import api_keys, end_users, organizations
 from one_runtime.tenancy.end_users import EndUser

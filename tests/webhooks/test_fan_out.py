@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from one_runtime.db.engine import Transaction
-from one_runtime.db.webhook_tables import webhook_deliveries
+from one_runtime.db.schema import webhook_deliveries
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.webhooks import endpoints

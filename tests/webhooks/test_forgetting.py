@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from starlette.responses import Response
 
-from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries
+from one_runtime.db.schema import webhook_attempts, webhook_deliveries
 from one_runtime.jobs.queue import wake
 from tests.application import Application, Client
 from tests.waiting import async_attempts, eventually

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import update
 
-from one_runtime.db.webhook_tables import webhook_deliveries, webhook_endpoints
+from one_runtime.db.schema import webhook_deliveries, webhook_endpoints
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy.event_deliveries import FIRST, HELD, TROUBLED
 from one_runtime.webhooks import measurement

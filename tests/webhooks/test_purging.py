@@ -2,7 +2,7 @@
 
 from sqlalchemy import func, select
 
-from one_runtime.db.webhook_tables import (
+from one_runtime.db.schema import (
     webhook_attempts,
     webhook_deliveries,
     webhook_endpoints,

@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from one_runtime.db.ids import new_id
-from one_runtime.db.schema import events
-from one_runtime.db.webhook_tables import webhook_deliveries
+from one_runtime.db.schema import events, webhook_deliveries
 from one_runtime.tenancy.events import Actor, Subject, record_many
 from tests.application import Application, Client
 from tests.figures import Figures

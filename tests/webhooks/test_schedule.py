@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from one_runtime.db.webhook_tables import webhook_deliveries
+from one_runtime.db.schema import webhook_deliveries
 from one_runtime.jobs.queue import wake
 from one_runtime.webhooks.schedule import DELAYS
 from tests.application import Application, Client

@@ -22,10 +22,10 @@ from one_runtime.catalog.model import Integration
 from one_runtime.clock import rfc3339
 from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.context import Installation
-from one_runtime.db.agent_tables import approval_requests as requests
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.precondition import Precondition
+from one_runtime.db.schema import approval_requests as requests
 from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, InvalidInput, NotAllowed, NotFound, RateLimited

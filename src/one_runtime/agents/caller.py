@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, select
 
-from one_runtime.db.agent_tables import end_user_tokens as tokens
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import api_keys, organizations
+from one_runtime.db.schema import end_user_tokens as tokens
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Unauthenticated
 from one_runtime.tenancy.agent_policy import UNLIMITED, AgentPolicy

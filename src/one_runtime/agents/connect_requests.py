@@ -20,10 +20,10 @@ from one_runtime.connecting import sessions
 from one_runtime.connecting.new_session import NewSession, create_session, require_connectable
 from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.context import Installation
-from one_runtime.db.agent_tables import connect_requests as requests
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.precondition import Precondition
+from one_runtime.db.schema import connect_requests as requests
 from one_runtime.db.schema import connections
 from one_runtime.errors import Conflict, NotFound, RateLimited
 from one_runtime.jobs.queue import batched_delete

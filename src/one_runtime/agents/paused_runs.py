@@ -24,9 +24,9 @@ from one_runtime.agents.programs.limits import MIB
 from one_runtime.agents.programs.outcome import MadeCall
 from one_runtime.computing import frames
 from one_runtime.context import Installation
-from one_runtime.db.agent_tables import agent_runs as runs
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
+from one_runtime.db.schema import agent_runs as runs
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed
 from one_runtime.errors import Conflict, NotFound

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 from sqlalchemy import Text, and_, bindparam, cast, func, literal_column, or_, select, true
 
 from one_runtime.agents import paused_runs
-from one_runtime.db.agent_tables import agent_runs
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id, later_id, time_of
 from one_runtime.db.scanning import within
+from one_runtime.db.schema import agent_runs
 from one_runtime.db.schema import requests as rows
 from one_runtime.errors import NotFound
 from one_runtime.proxy import request_log, usage

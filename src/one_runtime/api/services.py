@@ -9,7 +9,7 @@ from typing import Final
 from starlette.types import Scope
 
 from one_runtime.context import Installation
-from one_runtime.db.agent_tables import end_user_tokens
+from one_runtime.db.schema import end_user_tokens
 from one_runtime.integrations.entry_parser import EntryParser
 from one_runtime.integrations.listing import IntegrationList
 from one_runtime.proxy.concurrency import ProxyCalls

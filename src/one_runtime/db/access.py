@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.obstacles import Obstacle, postgres_obstacle, sqlite_obstacle, url_obstacle
-from one_runtime.db.tables import metadata
+from one_runtime.db.schema import metadata
 
 OLDEST_POSTGRESQL: Final = 15
 """The oldest supported major version, which is the oldest maintained one (postgresql.org/support/versioning, 2026)."""

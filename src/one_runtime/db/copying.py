@@ -16,9 +16,8 @@ from one_runtime.db.file_location import HELD
 from one_runtime.db.migrations import HEAD, SchemaState, migrate, read_schema_state
 from one_runtime.db.obstacles import INVALID_URL, postgres_obstacle
 from one_runtime.db.pooler import is_pooled
-from one_runtime.db.schema import installation
+from one_runtime.db.schema import installation, metadata
 from one_runtime.db.sqlite import connect_sqlite
-from one_runtime.db.tables import metadata
 from one_runtime.errors import ConfigurationError, Conflict
 
 BATCH: Final = 5_000

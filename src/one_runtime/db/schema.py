@@ -1,6 +1,7 @@
-"""Define all tables except those of webhooks (`webhook_tables`). The migrations create the tables.
+"""Define all tables. The migrations create them, and a test compares the result with these definitions.
 
-A test compares the migrations with these definitions.
+The order is: the installation, organizations with their connections and events, webhooks, agents, and the dashboard. A
+member of the dashboard belongs to the installation, and can have a role in several organizations.
 
 An index for queries that select rows of one organization begins with `organization_id`. The other indexes serve
 background tasks, key rotation, foreign keys, and look-ups by a hash.
@@ -47,6 +48,20 @@ def partial_index(name: str, *columns: str, where: str, unique: bool = False) ->
     SQLAlchemy has an option of each dialect for the condition, and would import both dialects for these options.
     """
     return Index(name, *columns, unique=unique, info={"where": where})
+
+
+def _of_end_user() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["organization_id", "end_user_id"],
+        ["end_users.organization_id", "end_users.end_user_id"],
+        ondelete="CASCADE",
+    )
+
+
+def _of_member(*, primary_key: bool = False) -> Column[str]:
+    return Column(
+        "member_id", ID, ForeignKey("members.id", ondelete="CASCADE"), nullable=False, primary_key=primary_key
+    )
 
 
 # One row. A copy of the database has the same id.
@@ -197,11 +212,7 @@ connections = Table(
     Column("updated_at", TIME, nullable=False),
     Column("last_used_at", TIME),
     Column("expires_at", TIME),
-    ForeignKeyConstraint(
-        ["organization_id", "end_user_id"],
-        ["end_users.organization_id", "end_users.end_user_id"],
-        ondelete="CASCADE",
-    ),
+    _of_end_user(),
     # Contains all columns that the list of integrations reads.
     Index("ix_connections_end_user", "organization_id", "end_user_id", "integration_slug", "status"),
     Index("ix_connections_organization_id_id", "organization_id", "id"),
@@ -297,11 +308,7 @@ hosted_connection_sessions = Table(
     Column("opened_at", TIME),
     Column("return_url", Text),
     Column("code_hash", LargeBinary),  # hash of the code that the return URL contains (mode `redirect`)
-    ForeignKeyConstraint(
-        ["organization_id", "end_user_id"],
-        ["end_users.organization_id", "end_users.end_user_id"],
-        ondelete="CASCADE",
-    ),
+    _of_end_user(),
     Index("ix_hosted_connection_sessions_organization_id_id", "organization_id", "id"),
     Index("ix_hosted_connection_sessions_end_user", "organization_id", "end_user_id"),
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
@@ -461,4 +468,369 @@ events = Table(
     partial_index(
         "ix_events_organization_id_request_id", "organization_id", "request_id", where="request_id IS NOT NULL"
     ),
+)
+
+# URLs of an organization that receive events (kind `push`), and lists of events that the organization's own programs
+# fetch (kind `pull`).
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),  # push | pull
+    Column("url", Text),  # null for the kind `pull`
+    Column("description", Text, nullable=False),
+    Column("include", DOCUMENT, nullable=False),  # [] or ["connection"]
+    Column("status", Text, nullable=False),  # active | paused | disabled | deleted
+    Column("disabled_reason", Text),  # gone | failing | overflow
+    Column("lane", Integer, nullable=False),  # lane of its new deliveries (`webhooks/lanes.py`)
+    Column("failing_since", TIME),  # first failed attempt since the last success
+    Column("failed_attempts", Integer, nullable=False),  # failed attempts since then
+    Column("succeeded_at", TIME),  # last success, at most a minute too early
+    Column("expires_at", TIME),  # time at which the worker deletes the endpoint of a command, or null
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+    Index("ix_webhook_endpoints_organization_id_id", "organization_id", "id"),
+)
+
+# The event types that an endpoint receives. The type `*` stands for all types.
+webhook_subscriptions = Table(
+    "webhook_subscriptions",
+    metadata,
+    Column("endpoint_id", ID, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), primary_key=True),
+    Column("event_type", Text, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Index("ix_webhook_subscriptions_event", "organization_id", "event_type", "endpoint_id"),
+)
+
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("endpoint_id", ID, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("organization_id", ID, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME),  # end of the overlap after a rotation. Null: the newest secret
+    Index("ix_webhook_secrets_endpoint_id", "endpoint_id"),
+    Index("ix_webhook_secrets_key_id_id", "key_id", "id"),
+)
+
+# One row for each event and each endpoint that receives the event. A queue (`jobs/queue.py`).
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("event_id", ID, ForeignKey("events.id", ondelete="CASCADE"), primary_key=True),
+    Column("endpoint_id", ID, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("status", Text, nullable=False),  # pending | delivered | failed | cancelled
+    Column("attempts", Integer, nullable=False),  # number of claims, the fencing token of the queue
+    Column("failures", Integer, nullable=False),  # failed attempts since the delivery was queued or queued again
+    Column("due_at", TIME),  # null unless the status is `pending`
+    Column("lane", Integer, nullable=False),
+    Column("response_status", Integer),  # HTTP status of the last response
+    Column("error", Text),  # code of the last failure
+    Column("settled_at", TIME),  # time at which the status became another than `pending`
+    # Identifier of a deleted end user for the event `end_user.deleted`. Null after the delivery, and for other events.
+    Column("end_user_id", Text),
+    partial_index("ix_webhook_deliveries_due", "lane", "endpoint_id", "due_at", where="due_at IS NOT NULL"),
+    partial_index("ix_webhook_deliveries_pending", "endpoint_id", "event_id", where="due_at IS NOT NULL"),
+    Index("ix_webhook_deliveries_endpoint", "organization_id", "endpoint_id", "event_id"),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("event_id", ID, nullable=False),
+    Column("endpoint_id", ID, nullable=False),
+    Column("attempted_at", TIME, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("response_status", Integer),
+    Column("error", Text),
+    Column("excerpt", Text),  # beginning of the response body, without secrets
+    ForeignKeyConstraint(
+        ["event_id", "endpoint_id"],
+        ["webhook_deliveries.event_id", "webhook_deliveries.endpoint_id"],
+        ondelete="CASCADE",
+    ),
+    Index("ix_webhook_attempts_delivery", "event_id", "endpoint_id", "id"),
+)
+
+# Tokens with which an agent acts for one end user.
+end_user_tokens = Table(
+    "end_user_tokens",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("end_user_id", Text, nullable=False),
+    Column("audience", Text, nullable=False),  # agent
+    Column("name", Text),
+    Column("prefix", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("policy", DOCUMENT, nullable=False),  # `tenancy/agent_policy.py`
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Column("last_used_at", TIME),  # `tenancy/key_uses.py` writes this time at most every ten minutes
+    Column("revoked_at", TIME),
+    # An OAuth client renews its token with a refresh token. Other tokens have null in these columns.
+    Column("client_id", Text),
+    Column("refresh_family_hash", LargeBinary),  # part of all refresh tokens of this row
+    Column("refresh_token_hash", LargeBinary),  # part of the newest refresh token only
+    Column("refresh_expires_at", TIME),
+    _of_end_user(),
+    Index("ix_end_user_tokens_secret_hash", "secret_hash", unique=True),
+    Index("ix_end_user_tokens_refresh_family_hash", "refresh_family_hash"),
+    Index("ix_end_user_tokens_organization_id_id", "organization_id", "id"),
+    Index("ix_end_user_tokens_end_user", "organization_id", "end_user_id", "id"),
+    Index("ix_end_user_tokens_expires_at", "expires_at"),
+)
+
+# Requests of agents that an end user connects an account. A request gives no permission: the organization's backend
+# creates the session for the end user who is signed in.
+connect_requests = Table(
+    "connect_requests",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("end_user_id", Text, nullable=False),
+    Column("integration_slug", Text, nullable=False),
+    Column("end_user_token_id", ID),  # token of the agent. Null: the agent used an API key
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Column("declined_at", TIME),
+    _of_end_user(),
+    Index("ix_connect_requests_organization_id_id", "organization_id", "id"),
+    Index("ix_connect_requests_end_user", "organization_id", "end_user_id", "integration_slug", "id"),
+    Index("ix_connect_requests_expires_at", "expires_at"),
+)
+
+# Programs that have paused. The sealed value is the state of the program, the calls of a program that continues, or the
+# answer of a program that has ended (`agents/paused_runs.py`).
+agent_runs = Table(
+    "agent_runs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("end_user_id", Text, nullable=False),
+    Column("end_user_token_id", ID),  # token of the agent. Null: the agent used an API key
+    Column("status", Text, nullable=False),  # waiting, running, ended
+    Column("waiting_for", DOCUMENT, nullable=False),  # list of the calls that wait for the end user
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),  # increases with each change, and fences the process that continues
+    Column("created_at", TIME, nullable=False),
+    Column("due_at", TIME, nullable=False),  # expiry; of a running program: end of the lease
+    _of_end_user(),
+    Index("ix_agent_runs_end_user", "organization_id", "end_user_id", "id"),
+    Index("ix_agent_runs_key_id_id", "key_id", "id"),
+    Index("ix_agent_runs_due_at", "due_at"),
+)
+
+# Requests of OAuth clients to act for an end user. A request gives no permission: the organization's backend approves
+# the request for the end user who is signed in. `end_user_id` is null until then.
+agent_authorizations = Table(
+    "agent_authorizations",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("client_name", Text),
+    Column("redirect_uri", Text, nullable=False),
+    Column("code_challenge", Text, nullable=False),
+    Column("state", Text),  # the client's value, which the client gets back. Null after the approval
+    Column("access", Text, nullable=False),  # the requested access: read | write
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Column("declined_at", TIME),
+    Column("approved_at", TIME),
+    Column("end_user_id", Text),
+    Column("policy", DOCUMENT),  # `tenancy/agent_policy.py`
+    Column("code_hash", LargeBinary),
+    Column("code_expires_at", TIME),
+    Column("end_user_token_id", ID),  # the token that the client received for the code
+    _of_end_user(),
+    Index("ix_agent_authorizations_code_hash", "code_hash", unique=True),
+    Index("ix_agent_authorizations_end_user", "organization_id", "end_user_id", "id"),
+    Index("ix_agent_authorizations_expires_at", "expires_at"),
+)
+
+# Calls of agents that an end user has to approve. The query, the headers and the body are sealed.
+approval_requests = Table(
+    "approval_requests",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("end_user_id", Text, nullable=False),
+    Column("end_user_token_id", ID),  # token of the agent. Null: the agent used an API key
+    Column("integration_slug", Text, nullable=False),
+    Column("connection_id", ID, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("call_hash", LargeBinary, nullable=False),  # HMAC of the whole call
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),  # 1, because the sealed value never changes
+    Column("page_hash", LargeBinary),  # hash of the token of the page on which the end user answers
+    Column("return_url", Text),
+    Column("answer", Text),  # approved, refused
+    Column("answered_at", TIME),
+    Column("approved_until", TIME),  # end of the approval of all calls of this connection. Null: only this call
+    Column("used_at", TIME),  # time at which the approved call was sent
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    _of_end_user(),
+    Index("ix_approval_requests_organization_id_id", "organization_id", "id"),
+    Index("ix_approval_requests_end_user", "organization_id", "end_user_id", "integration_slug", "id"),
+    Index("ix_approval_requests_key_id_id", "key_id", "id"),
+    Index("ix_approval_requests_page_hash", "page_hash", unique=True),
+    Index("ix_approval_requests_expires_at", "expires_at"),
+)
+
+# People of the organizations' teams.
+members = Table(
+    "members",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("email", Text, nullable=False),  # in lower case
+    Column("name", Text),
+    Column("created_at", TIME, nullable=False),
+    Index("ix_members_email", "email", unique=True),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True),
+    _of_member(primary_key=True),
+    Column("role", Text, nullable=False),  # owner | admin | developer | support
+    Column("created_at", TIME, nullable=False),
+    Index("ix_memberships_member_id", "member_id"),
+)
+
+# Invitations by e-mail address. A link with the token works once.
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    Column("email", Text, nullable=False),  # in lower case
+    Column("role", Text, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("invited_by", ID),  # member. Null: the operator
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Column("used_at", TIME),
+    Index("ix_invitations_organization_id_id", "organization_id", "id"),
+    Index("ix_invitations_token_hash", "token_hash", unique=True),
+    Index("ix_invitations_expires_at", "expires_at"),
+)
+
+passwords = Table(
+    "passwords",
+    metadata,
+    _of_member(primary_key=True),
+    Column("phc", Text, nullable=False),  # Argon2id in the PHC string format
+    Column("changed_at", TIME, nullable=False),
+)
+
+# Secrets that members share with an authenticator app (RFC 6238). A row exists after the member has entered a code.
+totp_secrets = Table(
+    "totp_secrets",
+    metadata,
+    _of_member(primary_key=True),
+    Column("organization_id", ID, nullable=False),  # `organizations.INSTANCE`: members belong to the installation
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),  # increases with each new secret
+    Column("created_at", TIME, nullable=False),
+    Column("last_step", BigInteger, nullable=False),  # the 30 seconds of the last accepted code, which works once
+    Index("ix_totp_secrets_key_id_member_id", "key_id", "member_id"),
+)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _of_member(),
+    Column("credential_id", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),  # COSE_Key
+    Column("sign_count", BigInteger, nullable=False),
+    Column("transports", DOCUMENT, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("last_used_at", TIME),
+    Index("ix_passkeys_credential_id", "credential_id", unique=True),
+    Index("ix_passkeys_member_id", "member_id"),
+)
+
+# Accounts of members at an OpenID provider.
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    _of_member(),
+    Column("created_at", TIME, nullable=False),
+    Index("ix_identities_member_id", "member_id"),
+)
+
+dashboard_sessions = Table(
+    "dashboard_sessions",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _of_member(),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("method", Text, nullable=False),  # link | passkey | password | oidc
+    Column("created_at", TIME, nullable=False),
+    Column("seen_at", TIME, nullable=False),  # written at most every five minutes
+    Column("expires_at", TIME, nullable=False),
+    Column("authenticated_at", TIME, nullable=False),  # last authentication of the member in this session
+    Column("address", Text),
+    Column("user_agent", Text),
+    Index("ix_dashboard_sessions_token_hash", "token_hash", unique=True),
+    Index("ix_dashboard_sessions_member_id", "member_id"),
+    Index("ix_dashboard_sessions_expires_at", "expires_at"),
+)
+
+# Sign-ins and registrations of passkeys that have begun in a browser. A row works once.
+sign_in_steps = Table(
+    "sign_in_steps",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),  # of a cookie
+    Column("kind", Text, nullable=False),  # `steps.StepKind`
+    Column("member_id", ID, ForeignKey("members.id", ondelete="CASCADE")),  # null: not known yet
+    Column("data", DOCUMENT, nullable=False),  # such as a challenge, without secrets
+    Column("expires_at", TIME, nullable=False),
+    Index("ix_sign_in_steps_member_id", "member_id"),
+    Index("ix_sign_in_steps_expires_at", "expires_at"),
+)
+
+# Failed attempts to sign in, by account and by network.
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("id", ID, primary_key=True),  # a UUID version 7, which contains the time
+    Column("bucket_hash", LargeBinary, nullable=False),
+    Index("ix_sign_in_attempts_bucket_hash_id", "bucket_hash", "id"),
+)
+
+# Calls through the proxy, counted per hour. The rows remain after the request log has deleted its entries.
+usage_hours = Table(
+    "usage_hours",
+    metadata,
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True),
+    Column("hour", TIME, primary_key=True),  # start of the hour
+    Column("integration_slug", Text, primary_key=True),  # `*`: total of all integrations
+    Column("source", Text, primary_key=True),  # proxy | agent. Of a total: hour | day
+    Column("calls", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),  # `usage.is_failure`
+    Column("duration_ms_sum", BigInteger, nullable=False),
+    Column("duration_ms_max", BigInteger, nullable=False),
+    Column("request_bytes", BigInteger, nullable=False),
+    Column("response_bytes", BigInteger, nullable=False),
 )

@@ -20,20 +20,21 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from one_runtime.clock import Clock, system_clock
-from one_runtime.db.agent_tables import agent_runs, approval_requests
-from one_runtime.db.dashboard_tables import totp_secrets
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import (
+    agent_runs,
+    approval_requests,
     consents,
     credentials,
     idempotency_keys,
     key_ring,
     oauth_clients,
     revocations,
+    totp_secrets,
     unredeemed_connections,
+    webhook_secrets,
 )
 from one_runtime.db.upsert import insert
-from one_runtime.db.webhook_tables import webhook_secrets
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.jobs import instances

@@ -28,9 +28,7 @@ from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.db import schema
-from one_runtime.db.dashboard_tables import totp_secrets
 from one_runtime.db.engine import Transaction
-from one_runtime.db.tables import metadata
 from one_runtime.errors import Unavailable
 from one_runtime.jobs import steps
 from one_runtime.jobs.queue import batched_delete
@@ -90,8 +88,8 @@ def _unused(table: Table, *needs: ColumnElement[bool]) -> Delete:
 
 _OWNED: Final = tuple(
     table
-    for table in reversed(metadata.sorted_tables)
-    if "organization_id" in table.c and table is not totp_secrets  # members belong to the installation
+    for table in reversed(schema.metadata.sorted_tables)
+    if "organization_id" in table.c and table is not schema.totp_secrets  # members belong to the installation
 )
 """Tables with rows of organizations. A table is before the tables that it refers to."""
 

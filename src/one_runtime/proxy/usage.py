@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_column, or_, select, tuple_
 
 from one_runtime.clock import rfc3339
-from one_runtime.db.dashboard_tables import usage_hours
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
-from one_runtime.db.schema import organizations
+from one_runtime.db.schema import organizations, usage_hours
 from one_runtime.db.upsert import insert
 
 if TYPE_CHECKING:  # `request_log` imports this module

@@ -5,12 +5,10 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Text, bindparam, cast, func, literal, select, union_all
 
-from one_runtime.db.agent_tables import end_user_tokens
-from one_runtime.db.dashboard_tables import members
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id
-from one_runtime.db.schema import api_keys, end_users
+from one_runtime.db.schema import api_keys, end_user_tokens, end_users, members
 
 
 class ActorName(NamedTuple):

@@ -13,10 +13,9 @@ from sqlalchemy import BigInteger, ColumnElement, Select, Table, Text, bindparam
 from sqlalchemy import literal_column as literal
 
 from one_runtime.clock import parse_rfc3339
-from one_runtime.db.dashboard_tables import usage_hours
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import lowest_id
-from one_runtime.db.schema import ID, TIME, connections
+from one_runtime.db.schema import ID, TIME, connections, usage_hours
 from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.proxy import usage
 from one_runtime.reports.overview import FAILING_SHARE

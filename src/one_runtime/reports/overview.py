@@ -32,10 +32,19 @@ from sqlalchemy import (
     union_all,
 )
 
-from one_runtime.db.dashboard_tables import usage_hours
 from one_runtime.db.engine import Transaction
-from one_runtime.db.schema import ID, TIME, connections, credentials, end_users, events, oauth_clients, organizations
-from one_runtime.db.webhook_tables import webhook_endpoints
+from one_runtime.db.schema import (
+    ID,
+    TIME,
+    connections,
+    credentials,
+    end_users,
+    events,
+    oauth_clients,
+    organizations,
+    usage_hours,
+    webhook_endpoints,
+)
 from one_runtime.proxy import usage
 from one_runtime.webhooks.endpoints import without_query
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, exists, insert, or_, select, update
 
-from one_runtime.db.dashboard_tables import (
+from one_runtime.db.engine import Row, Transaction
+from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.schema import (
     dashboard_sessions,
     identities,
     members,
     memberships,
+    organizations,
     passkeys,
     passwords,
     totp_secrets,
 )
-from one_runtime.db.engine import Row, Transaction
-from one_runtime.db.ids import is_id, new_id
-from one_runtime.db.schema import organizations
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import NotFound
 from one_runtime.jobs.queue import batched_delete, run_in_batches

@@ -9,8 +9,8 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from one_runtime.db.dashboard_tables import identities, members
 from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import identities, members
 from one_runtime.db.upsert import insert
 from one_runtime.team.members import Member
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from one_runtime.clock import rfc3339
-from one_runtime.db.dashboard_tables import invitations
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.schema import invitations
 from one_runtime.db.schema import organizations as organizations_table
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Conflict, NotFound

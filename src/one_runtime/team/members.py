@@ -13,18 +13,18 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import bindparam, delete, exists, or_, select, update
 
-from one_runtime.db.dashboard_tables import (
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.schema import (
     identities,
     invitations,
     members,
     memberships,
+    metadata,
     passkeys,
     passwords,
     sign_in_steps,
 )
-from one_runtime.db.engine import Transaction
-from one_runtime.db.ids import is_id, new_id
-from one_runtime.db.tables import metadata
 from one_runtime.db.upsert import insert
 from one_runtime.errors import Conflict, InsufficientRole, InvalidInput, NotFound
 from one_runtime.team import dashboard_sessions

@@ -11,10 +11,10 @@ from typing import Any, Final, Literal, TypeAlias
 from sqlalchemy import bindparam, insert, select, update
 
 from one_runtime.clock import rfc3339
-from one_runtime.db.agent_tables import end_user_tokens as tokens
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.precondition import Precondition
+from one_runtime.db.schema import end_user_tokens as tokens
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import NotFound
 from one_runtime.jobs.queue import batched_delete

@@ -16,8 +16,16 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
-from one_runtime.db.schema import ID, TIME, events, organizations
-from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries, webhook_endpoints, webhook_subscriptions
+from one_runtime.db.schema import (
+    ID,
+    TIME,
+    events,
+    organizations,
+    webhook_attempts,
+    webhook_deliveries,
+    webhook_endpoints,
+    webhook_subscriptions,
+)
 from one_runtime.jobs.queue import wake_on_commit
 
 FIRST: Final = 0

@@ -8,8 +8,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from sqlalchemy import bindparam, select
 
-from one_runtime.db.dashboard_tables import memberships
 from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import memberships
 
 Role: TypeAlias = Literal["support", "developer", "admin", "owner"]
 """Role of a member. Each role has all permissions of the roles before it."""

@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
-from one_runtime.db.agent_tables import end_user_tokens as tokens
 from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import end_user_tokens as tokens
 from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import Vault

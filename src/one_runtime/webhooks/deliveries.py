@@ -16,8 +16,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, within
-from one_runtime.db.schema import ID, TIME, events
-from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries, webhook_endpoints
+from one_runtime.db.schema import ID, TIME, events, webhook_attempts, webhook_deliveries, webhook_endpoints
 from one_runtime.errors import NotFound
 from one_runtime.jobs.queue import Queue, database_now
 from one_runtime.tenancy.event_deliveries import CANCELLED, END_CLAIM, FIRST, TROUBLED

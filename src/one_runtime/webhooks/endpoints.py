@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id, new_id
-from one_runtime.db.webhook_tables import webhook_deliveries, webhook_endpoints, webhook_secrets, webhook_subscriptions
+from one_runtime.db.schema import webhook_deliveries, webhook_endpoints, webhook_secrets, webhook_subscriptions
 from one_runtime.egress.client import Egress
 from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import bindparam, select, update
 
 from one_runtime.db.engine import Database, Transaction
-from one_runtime.db.webhook_tables import webhook_deliveries, webhook_endpoints
+from one_runtime.db.schema import webhook_deliveries, webhook_endpoints
 from one_runtime.jobs.queue import batched_update, run_in_batches
 from one_runtime.tenancy.event_deliveries import FIRST, TROUBLED
 from one_runtime.webhooks import endpoints

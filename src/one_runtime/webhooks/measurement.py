@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, case, func, or_, select
 
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.db.webhook_tables import webhook_endpoints
+from one_runtime.db.schema import webhook_endpoints
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.metrics_server import is_measuring_process
 from one_runtime.tenancy.event_deliveries import FIRST, TROUBLED

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select, update
 from one_runtime.context import Installation
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.id_lists import in_list
-from one_runtime.db.webhook_tables import webhook_deliveries, webhook_endpoints
+from one_runtime.db.schema import webhook_deliveries, webhook_endpoints
 from one_runtime.errors import Conflict
 from one_runtime.jobs.queue import database_now, wakeups_of
 from one_runtime.tenancy.events import Event

@@ -25,9 +25,8 @@ from one_runtime.clock import Clock
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import matches, within
-from one_runtime.db.schema import ID, TIME, events
+from one_runtime.db.schema import ID, TIME, events, webhook_deliveries
 from one_runtime.db.upsert import insert
-from one_runtime.db.webhook_tables import webhook_deliveries
 from one_runtime.errors import Conflict
 from one_runtime.jobs.queue import BATCH, batched_update, database_now, wake_on_commit
 from one_runtime.tenancy.event_deliveries import ALL_TYPES, CANCELLED, END_CLAIM, PULL, TROUBLED

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, insert, or_, select, update
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import new_id
-from one_runtime.db.webhook_tables import webhook_secrets
+from one_runtime.db.schema import webhook_secrets
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, Unavailable

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from one_runtime.context import Installation
-from one_runtime.db.webhook_tables import webhook_deliveries
+from one_runtime.db.schema import webhook_deliveries
 from one_runtime.errors import Unavailable
 from one_runtime.jobs.queue import database_now, wake
 from one_runtime.jobs.worker import PeriodicTask

@@ -7,7 +7,7 @@ from sqlalchemy import Select, bindparam, delete, exists, literal, or_, select
 
 from one_runtime.context import Installation
 from one_runtime.db.ids import lowest_id
-from one_runtime.db.webhook_tables import webhook_deliveries, webhook_endpoints, webhook_secrets
+from one_runtime.db.schema import webhook_deliveries, webhook_endpoints, webhook_secrets
 from one_runtime.jobs.queue import batched_delete, batched_update, run_in_batches
 from one_runtime.tenancy.event_deliveries import FIRST, HELD
 from one_runtime.tenancy.events import Actor

@@ -7,8 +7,8 @@ from typing import Any, Final
 from sqlalchemy import insert, select
 
 from one_runtime.context import Installation
-from one_runtime.db.dashboard_tables import members, memberships
 from one_runtime.db.ids import new_id
+from one_runtime.db.schema import members, memberships
 from one_runtime.team import dashboard_sessions
 from one_runtime.team.dashboard_sessions import Visitor
 from one_runtime.team.sign_in import methods, passkey_sign_in, password_sign_in, totp

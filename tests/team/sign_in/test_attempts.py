@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from one_runtime.db.dashboard_tables import sign_in_attempts
+from one_runtime.db.schema import sign_in_attempts
 from one_runtime.errors import RateLimited
 from one_runtime.team.sign_in import attempts
 from one_runtime.team.sign_in.attempts import Bucket, StoredAttempt

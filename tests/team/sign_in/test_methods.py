@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy import insert, select
 
-from one_runtime.db.dashboard_tables import identities, memberships, passwords, sign_in_steps
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
-from one_runtime.db.schema import events
+from one_runtime.db.schema import events, identities, memberships, passwords, sign_in_steps
 from one_runtime.errors import InvalidInput, NotFound, RateLimited
 from one_runtime.team import dashboard_sessions, members
 from one_runtime.team.sign_in import methods, passkey_sign_in

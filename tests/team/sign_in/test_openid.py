@@ -14,7 +14,7 @@ from aiohttp import web
 from pydantic import SecretStr
 from sqlalchemy import insert, select
 
-from one_runtime.db.dashboard_tables import identities, passwords, sign_in_steps
+from one_runtime.db.schema import identities, passwords, sign_in_steps
 from one_runtime.egress.client import Egress
 from one_runtime.errors import RateLimited
 from one_runtime.oauth.openid import OpenIDAccount

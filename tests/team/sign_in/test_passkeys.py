@@ -12,9 +12,9 @@ from fido2.utils import websafe_decode, websafe_encode
 from fido2.webauthn import AuthenticatorData
 from sqlalchemy import select
 
-from one_runtime.db.dashboard_tables import dashboard_sessions, sign_in_steps
-from one_runtime.db.dashboard_tables import passkeys as rows
 from one_runtime.db.ids import new_id
+from one_runtime.db.schema import dashboard_sessions, sign_in_steps
+from one_runtime.db.schema import passkeys as rows
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.team.sign_in import methods, passkey_sign_in, passkeys
 from one_runtime.team.sign_in.methods import AccountOwner

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from one_runtime.db.dashboard_tables import dashboard_sessions, passwords, sign_in_attempts, sign_in_steps
 from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import dashboard_sessions, passwords, sign_in_attempts, sign_in_steps
 from one_runtime.encryption import vault
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.errors import RateLimited

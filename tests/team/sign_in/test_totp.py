@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from sqlalchemy import select
 
-from one_runtime.db.dashboard_tables import totp_secrets
+from one_runtime.db.schema import totp_secrets
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed
 from one_runtime.errors import RateLimited
 from one_runtime.team.sign_in import methods, totp

@@ -14,10 +14,10 @@ from sqlalchemy import bindparam, insert, or_, select, update
 
 from one_runtime.agents.authorization import redirect_uris
 from one_runtime.agents.authorization.requests import AgentAuthorizationRequest
-from one_runtime.db.agent_tables import agent_authorizations as authorizations
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.precondition import Precondition
+from one_runtime.db.schema import agent_authorizations as authorizations
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.jobs.queue import batched_delete

@@ -5,7 +5,7 @@ from typing import Final
 from alembic import context
 from sqlalchemy import Engine, create_engine, event, pool
 
-from one_runtime.db.tables import metadata
+from one_runtime.db.schema import metadata
 
 _SET_LOCK_TIMEOUT: Final = """
 SELECT set_config('lock_timeout', greatest(1, least(400, setting::integer / 5 * 2))::text, true)

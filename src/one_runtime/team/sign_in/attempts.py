@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import bindparam, delete, insert, select
 
-from one_runtime.db.dashboard_tables import sign_in_attempts as rows
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import lowest_id, new_id, time_of
+from one_runtime.db.schema import sign_in_attempts as rows
 from one_runtime.errors import RateLimited
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 

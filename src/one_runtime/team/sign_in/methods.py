@@ -11,10 +11,9 @@ from typing import Final, NamedTuple
 from sqlalchemy import bindparam, delete, func, select
 
 from one_runtime.context import Installation
-from one_runtime.db.dashboard_tables import identities, members, memberships, passwords, totp_secrets
-from one_runtime.db.dashboard_tables import passkeys as passkeys_table
 from one_runtime.db.engine import Transaction
-from one_runtime.db.schema import organizations
+from one_runtime.db.schema import identities, members, memberships, organizations, passwords, totp_secrets
+from one_runtime.db.schema import passkeys as passkeys_table
 from one_runtime.db.upsert import insert
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import Conflict, NotFound

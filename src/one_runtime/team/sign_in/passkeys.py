@@ -36,9 +36,9 @@ from fido2.webauthn import (
 )
 from sqlalchemy import bindparam, delete, select, update
 
-from one_runtime.db.dashboard_tables import passkeys as rows
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.schema import passkeys as rows
 from one_runtime.db.upsert import insert
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.telemetry.logger import Logger

@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import bindparam, exists, select, update
 
 from one_runtime.context import Installation
-from one_runtime.db.dashboard_tables import members, passwords, totp_secrets
-from one_runtime.db.dashboard_tables import passkeys as passkeys_table
 from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import members, passwords, totp_secrets
+from one_runtime.db.schema import passkeys as passkeys_table
 from one_runtime.encryption import vault
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import InvalidInput

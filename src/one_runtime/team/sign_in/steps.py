@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from sqlalchemy import and_, bindparam, delete, insert, select
 
-from one_runtime.db.dashboard_tables import sign_in_steps
 from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import sign_in_steps
 from one_runtime.encryption import secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import InvalidInput

@@ -16,8 +16,8 @@ from urllib.parse import quote, urlencode
 import segno
 from sqlalchemy import bindparam, delete, select, update
 
-from one_runtime.db.dashboard_tables import totp_secrets as secrets
 from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import totp_secrets as secrets
 from one_runtime.db.upsert import insert
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.secret_tokens import SecretToken
