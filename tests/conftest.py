@@ -11,6 +11,7 @@ from scripts.bootstrap import prepare_catalog
 pytest_plugins = [
     "tests.postgres",
     "tests.database",
+    "tests.versions",
     "tests.browser",
     "tests.application",
     "tests.figures",

@@ -1,4 +1,4 @@
-"""Databases that a later version of One Runtime migrated, simulated with SQL."""
+"""Databases that another version of One Runtime migrated, simulated with SQL."""
 
 import sqlite3
 from contextlib import closing
@@ -9,7 +9,7 @@ import psycopg
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.migrations import HEAD
 
-NEWER: Final = f"{int(HEAD) + 1:04}"
+NEWER: Final = f"v{int(HEAD[1:]) + 1:04}"
 """The revision after the newest one."""
 
 _REVISION: Final = "UPDATE alembic_version SET version_num = '{}'"
@@ -18,7 +18,15 @@ _COMPATIBLE: Final = "UPDATE installation SET compatible_revision = '{}'"
 
 def set_newer_schema(url: str, compatible_revision: str) -> None:
     """Record that a migration after `HEAD` ran, and which revision is compatible with its schema."""
-    statements = (_REVISION.format(NEWER), _COMPATIBLE.format(compatible_revision))
+    _update(url, _REVISION.format(NEWER), _COMPATIBLE.format(compatible_revision))
+
+
+def set_revision(url: str, revision: str) -> None:
+    """Record that a migration was the last one."""
+    _update(url, _REVISION.format(revision))
+
+
+def _update(url: str, *statements: str) -> None:
     path = sqlite_path(url)
     if path:
         with closing(sqlite3.connect(path)) as connection, connection:
@@ -26,4 +34,4 @@ def set_newer_schema(url: str, compatible_revision: str) -> None:
     else:
         with psycopg.connect(url) as connection_:
             changed = [connection_.execute(statement.encode()).rowcount for statement in statements]
-    assert changed == [1, 1]
+    assert set(changed) == {1}

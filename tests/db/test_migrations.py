@@ -1,13 +1,10 @@
 """Migrations: an empty database becomes `db/schema.py`, on both databases, with concurrent starts."""
 
-import json
+import ast
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
 
 import psycopg
 import pytest
@@ -21,10 +18,12 @@ from sqlalchemy import JSON, Connection, Engine, Index, create_engine, inspect, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
 
-from one_runtime.db import migrations
-from one_runtime.db.migrations import HEAD, current_revision, migrate, require_compatible
+from one_runtime.db.migrations import HEAD, LAST_UNRELEASED, current_revision, migrate, require_compatible
 from one_runtime.db.schema import metadata
 from one_runtime.errors import ConfigurationError
+from tests.newer_schema import set_revision
+from tests.source_files import nodes
+from tests.versions import THIS, Migration, Version, ended
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,13 +31,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index"),
     pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index"),
 ]
-
-MIGRATE: Final = """
-import json, sys
-from one_runtime.db.migrations import migrate
-done = migrate(sys.argv[1])
-print(json.dumps({"done": done, "alembic": "alembic" in sys.modules}))
-"""
 
 
 def engine_for(url: str) -> Engine:
@@ -57,17 +49,6 @@ def connection(database_url: str) -> Iterator[Connection]:
     engine.dispose()
 
 
-def start(url: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", MIGRATE, url], stdout=subprocess.PIPE, text=True)
-
-
-def result_of(process: "subprocess.Popen[str]") -> dict[str, Any]:
-    output, _ = process.communicate(timeout=30)
-    assert process.returncode == 0
-    answer: dict[str, Any] = json.loads(output)
-    return answer
-
-
 def test_empty_database_is_migrated_once(empty_database_url: str) -> None:
     assert current_revision(empty_database_url) is None
     with pytest.raises(ConfigurationError, match="one-runtime migrate"):
@@ -79,18 +60,56 @@ def test_empty_database_is_migrated_once(empty_database_url: str) -> None:
 
 
 def test_one_of_several_processes_migrates_and_the_others_wait(empty_database_url: str) -> None:
-    answers = [result_of(process) for process in [start(empty_database_url) for _ in range(4)]]
-    assert sorted(answer["done"] for answer in answers) == [False, False, False, True]
+    processes = [THIS.start_migration(empty_database_url) for _ in range(4)]
+    assert sorted(ended(process).done for process in processes) == [False, False, False, True]
     assert current_revision(empty_database_url) == HEAD
 
 
 def test_alembic_is_not_imported_for_a_current_database(database_url: str) -> None:
-    assert result_of(start(database_url)) == {"done": False, "alembic": False}
+    assert ended(THIS.start_migration(database_url)) == Migration(done=False, alembic=False)
 
 
 def test_constant_head_is_the_head_of_alembic() -> None:
-    scripts = ScriptDirectory(str(next(iter(migrations.__path__))))
-    assert scripts.get_heads() == [HEAD]
+    assert ScriptDirectory(str(THIS.migrations)).get_heads() == [HEAD]
+
+
+@pytest.mark.parametrize("revision", [None, HEAD, LAST_UNRELEASED])
+def test_later_migrations_run_on_each_earlier_schema(
+    database_url: str, empty_database_url: str, later: Version, revision: str | None
+) -> None:
+    url = database_url if revision else empty_database_url
+    if revision:
+        set_revision(url, revision)
+    assert later.migrate(url) is True
+    assert current_revision(url) == later.revision
+    require_compatible(url)
+    assert (later.migrate(url), migrate(url)) == (False, False)
+    engine = engine_for(url)
+    assert inspect(engine).has_table("fruits")
+    assert "ix_events_type" in {index["name"] for index in inspect(engine).get_indexes("events")}
+    engine.dispose()
+
+
+def test_this_version_does_not_start_after_a_later_migration_that_removes_a_column(
+    database_url: str, incompatible: Version
+) -> None:
+    assert incompatible.migrate(database_url) is True
+    with pytest.raises(ConfigurationError, match=f"has the schema {incompatible.revision}, .* supports {HEAD} at most"):
+        require_compatible(database_url)
+
+
+def test_migrations_import_nothing_of_the_package() -> None:
+    """A migration that used the current schema would change with it."""
+    imports = {
+        name
+        for path in (THIS.migrations / "versions").glob("*.py")
+        for node in nodes(path)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (getattr(node, "module", None), *(alias.name for alias in node.names))
+        if name
+    }
+    assert "sqlalchemy" in imports
+    assert {name for name in imports if name.startswith("one_runtime")} == set()
 
 
 def test_migrations_make_exactly_the_schema(connection: Connection) -> None:
@@ -175,45 +194,46 @@ def test_unreachable_postgresql_server_is_reported_in_a_sentence() -> None:
 
 
 @pytest.mark.only_database("postgresql")
-def test_migration_waits_for_a_table_in_use_without_blocking_servers(empty_database_url: str) -> None:
-    migrate_to(empty_database_url, "0001")
-    with psycopg.connect(empty_database_url) as busy, psycopg.connect(empty_database_url, autocommit=True) as reading:
+def test_migration_waits_for_a_table_in_use_without_blocking_servers(database_url: str, later: Version) -> None:
+    with psycopg.connect(database_url) as busy, psycopg.connect(database_url, autocommit=True) as reading:
         busy.execute("SELECT * FROM key_ring")  # a transaction that stays open
-        with pytest.raises(ConfigurationError, match="an open transaction locks a table"):
-            migrate(empty_database_url, patience=0.5)
+        _, error = later.start_migration(database_url, patience=0.5).communicate(timeout=30)
+        assert "an open transaction locks a table" in error
         reading.execute("SET statement_timeout = '800ms'")
-        with ThreadPoolExecutor(1) as threads:
-            migrating = threads.submit(migrate, empty_database_url)
-            for _ in range(20):
-                reading.execute(
-                    "SELECT * FROM key_ring"
-                )  # would time out behind a migration that keeps waiting for the lock
-                reading.execute("SELECT pg_sleep(0.05)")
-            assert not migrating.done()
-            busy.rollback()
-            assert migrating.result(timeout=30) is True
-    assert current_revision(empty_database_url) == HEAD
+        migrating = later.start_migration(database_url)
+        wait_for_lock(database_url, "key_ring")
+        for _ in range(20):
+            reading.execute(
+                "SELECT * FROM key_ring"
+            )  # would time out behind a migration that keeps waiting for the lock
+            reading.execute("SELECT pg_sleep(0.05)")
+        assert migrating.poll() is None
+        busy.rollback()
+        assert ended(migrating).done
+    assert current_revision(database_url) == later.revision
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.only_database("postgresql")
-def test_migration_gives_way_to_a_server_before_the_deadlock_check_of_postgresql(empty_database_url: str) -> None:
+def test_migration_gives_way_to_a_server_before_the_deadlock_check_of_postgresql(
+    empty_database_url: str, later: Version
+) -> None:
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         name = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '390ms'").format(name))
     # A busy machine can delay the migration until the check, but not again and again.
-    assert any(server_outlasts_a_migration(empty_database_url) for _ in range(3))
+    assert any(server_outlasts_a_migration(empty_database_url, later) for _ in range(3))
 
 
-def server_outlasts_a_migration(url: str) -> bool:
+def server_outlasts_a_migration(url: str, later: Version) -> bool:
     """Let a server and a migration wait for each other. Return False if PostgreSQL aborts the server's transaction."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    migrate_to(url, "0001")
-    with ThreadPoolExecutor(2) as threads, psycopg.connect(url) as server, psycopg.connect(url) as other_server:
+    migrate(url)
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(url) as server, psycopg.connect(url) as other_server:
         server.execute("SELECT * FROM credentials")
         other_server.execute("SELECT * FROM hosted_connection_sessions")
-        migrating = threads.submit(migrate, url)
+        migrating = later.start_migration(url)
         wait_for_lock(url, "hosted_connection_sessions")  # the migration has already changed `key_ring`
         reading = threads.submit(server.execute, "SELECT * FROM key_ring")
         wait_for_lock(url, "key_ring")
@@ -224,7 +244,7 @@ def server_outlasts_a_migration(url: str) -> bool:
             return False
         finally:
             server.rollback()
-            assert migrating.result(timeout=30) is True
+            assert ended(migrating).done
     return True
 
 
@@ -236,29 +256,32 @@ def wait_for_lock(url: str, table: str) -> None:
             connection.execute("SELECT pg_sleep(0.005)")
 
 
-def migrate_to(url: str, revision: str) -> None:
-    """Migrate to an older revision."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    config.attributes.update(url=url)
-    command.upgrade(config, revision)
-
-
 @pytest.mark.only_database("sqlite")
-def test_each_migration_is_compatible_with_the_previous_version_or_says_otherwise(empty_database_url: str) -> None:
+def test_each_migration_is_compatible_with_the_previous_version_or_says_otherwise(
+    empty_database_url: str, incompatible: Version
+) -> None:
     """Hold the rule of CONTRIBUTING.md: a migration only adds, or raises `compatible_revision` to itself."""
     engine = engine_for(empty_database_url)
-    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
-    revisions = [script.revision for script in reversed(list(scripts.walk_revisions()))]
-    migrate_to(empty_database_url, "0006")
-    for revision in revisions[revisions.index("0006") + 1 :]:
+    scripts = ScriptDirectory(str(incompatible.migrations))
+    first, *later = [script.revision for script in reversed(list(scripts.walk_revisions()))]
+    migrate_to(empty_database_url, incompatible, first)
+    assert compatible_revision(engine) == first
+    for revision in later:
         before, compatible = shape(engine), compatible_revision(engine)
-        migrate_to(empty_database_url, revision)
+        migrate_to(empty_database_url, incompatible, revision)
         assert compatible_revision(engine) in {compatible, revision}, revision
         if compatible_revision(engine) != revision:
             assert incompatibilities(before, shape(engine)) == [], revision
-    assert compatible_revision(engine) <= HEAD
+    assert compatible_revision(engine) == incompatible.revision
     engine.dispose()
+
+
+def migrate_to(url: str, version: Version, revision: str) -> None:
+    """Run the migrations of a version until one of them."""
+    config = Config()
+    config.set_main_option("script_location", str(version.migrations))
+    config.attributes.update(url=url)
+    command.upgrade(config, revision)
 
 
 @pytest.mark.only_database("sqlite")

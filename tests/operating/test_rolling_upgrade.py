@@ -1,6 +1,6 @@
 """A drill: two servers behind nginx and Caddy restart one after the other, with the same build or as an upgrade.
 
-The upgrade begins with the previous build and its schema. Meanwhile callers create and read connections.
+The upgrade begins with the previous version and its schema. Meanwhile callers create and read connections.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from one_runtime.db.migrations import HEAD, current_revision
+from one_runtime.db.migrations import current_revision
 from one_runtime.encryption.vault import new_key
 from tests.deploy.proxies import KINDS, Kind, proxying
 from tests.egress.certificates import tls_contexts
@@ -22,9 +22,9 @@ from tests.figures import Figures
 from tests.fork_server import ROOT, run
 from tests.operating.callers import Callers
 from tests.operating.load import all_connections
-from tests.operating.test_upgrade import PREVIOUS, extract_previous
 from tests.ports import free_port
 from tests.promises.serving import Served, Serving, start, stop
+from tests.versions import THIS, Version
 
 pytestmark = [pytest.mark.soak, pytest.mark.foreign, pytest.mark.timeout(900)]
 
@@ -57,9 +57,9 @@ class Machines:
             await callers.more()
 
 
-async def command(build: Path, settings: dict[str, str], *words: str) -> str:
-    """Run a command of a build. Return the output."""
-    environment = {"PATH": os.environ["PATH"], **settings, "PYTHONPATH": str(build)}
+async def command(version: Version, settings: dict[str, str], *words: str) -> str:
+    """Run a command of a version. Return the output."""
+    environment = {"PATH": os.environ["PATH"], **settings, "PYTHONPATH": str(version.sources)}
     line = [sys.executable, "-m", "one_runtime", *words]
     done = await asyncio.to_thread(run, line, environment, cwd=ROOT, seconds=120)
     assert done.returncode == 0, done.stderr
@@ -69,14 +69,16 @@ async def command(build: Path, settings: dict[str, str], *words: str) -> str:
 @pytest.mark.parametrize("upgrade", [False, True], ids=["restart", "upgrade"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_rolling_restart_or_upgrade_under_load_fails_no_request(
-    kind: Kind, upgrade: bool, empty_postgres_url: str, tmp_path: Path, figures: Figures
+    kind: Kind,
+    upgrade: bool,
+    empty_postgres_url: str,
+    tmp_path: Path,
+    figures: Figures,
+    request: pytest.FixtureRequest,
 ) -> None:
     _, trust = tls_contexts(tmp_path, "localhost")
-    port, this = free_port(), ROOT / "src"
-    previous = this
-    if upgrade:
-        extract_previous(tmp_path / "previous")
-        previous = tmp_path / "previous" / "src"
+    port = free_port()
+    old: Version = request.getfixturevalue("previous") if upgrade else THIS
     settings = {
         "ONE_RUNTIME_DATABASE_URL": empty_postgres_url,
         "ONE_RUNTIME_ENCRYPTION_KEYS": new_key(),
@@ -85,13 +87,13 @@ async def test_rolling_restart_or_upgrade_under_load_fails_no_request(
         "ONE_RUNTIME_LOG_LEVEL": "warning",
         "ONE_RUNTIME_DRAIN_SECONDS": DRAIN,
     }
-    await command(previous, settings, "migrate")
-    assert current_revision(empty_postgres_url) == (PREVIOUS if upgrade else HEAD)
-    organization_id = await command(previous, settings, "organizations", "create", "Northwind")
-    key = await command(previous, settings, "api-keys", "create", organization_id)
+    await command(old, settings, "migrate")
+    assert current_revision(empty_postgres_url) == old.revision
+    organization_id = await command(old, settings, "organizations", "create", "Northwind")
+    key = await command(old, settings, "api-keys", "create", organization_id)
 
-    def serving(build: Path) -> Serving:
-        return Serving(empty_postgres_url, settings=settings | {"PYTHONPATH": str(build)})
+    def serving(version: Version) -> Serving:
+        return Serving(empty_postgres_url, settings=settings | {"PYTHONPATH": str(version.sources)})
 
     def new_client() -> httpx2.AsyncClient:
         headers = {"Authorization": f"Bearer {key}"}
@@ -99,17 +101,17 @@ async def test_rolling_restart_or_upgrade_under_load_fails_no_request(
 
     machines, callers = Machines([tmp_path / name for name in ("first", "second")]), Callers(new_client, 6)
     async with AsyncExitStack() as stack:
-        await machines.start(serving(previous), stack)
+        await machines.start(serving(old), stack)
         separator = " max_fails=0; server " if kind == "nginx" else " "
         addresses = separator.join(f"127.0.0.1:{served.port}" for served in machines.served)
         stack.enter_context(proxying(kind, tmp_path, addresses, port))
         async with callers.running():
             await callers.more()
             if upgrade:
-                await command(this, settings, "migrate")
-                assert current_revision(empty_postgres_url) == HEAD
+                await command(THIS, settings, "migrate")
+                assert current_revision(empty_postgres_url) == THIS.revision
                 await callers.more()
-            await machines.restart_each(serving(this), callers)
+            await machines.restart_each(serving(THIS), callers)
         assert callers.failures() == []
         async with new_client() as http:
             assert {connection["id"] for connection in await all_connections(http)} >= callers.acknowledged.keys()

@@ -13,8 +13,13 @@ from one_runtime.db.obstacles import DatabaseUnusable, missing_file, postgres_ob
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 
-HEAD: Final = "0025"
+HEAD: Final = "v0001"
 """The newest revision in `versions/`. A test compares this value with the revision that Alembic finds."""
+
+LAST_UNRELEASED: Final = "0025"
+"""Last revision of the versions before the first release. Its schema is the schema of `v0001`."""
+
+_LAST_UNRELEASED_COMMIT: Final = "4cae760f"
 
 _LOCK: Final = 0x6F6E655F72756E  # advisory lock of the process that migrates a PostgreSQL database
 _LOCK_PAUSE: Final = 0.1  # seconds between two attempts to get this lock
@@ -37,6 +42,11 @@ class SchemaState(NamedTuple):
     def is_newer(self) -> bool:
         """Return True if a newer version of One Runtime migrated the database."""
         return self.revision is not None and self.revision > HEAD
+
+    @property
+    def is_too_old(self) -> bool:
+        """Return True if this version has no migration from the schema, which is from before the first release."""
+        return self.revision is not None and self.revision < LAST_UNRELEASED
 
     @property
     def is_compatible(self) -> bool:
@@ -114,13 +124,18 @@ def _require_compatible(state: SchemaState) -> None:
             "Run the version of One Runtime that migrated the database, or a newer version. To return to this version, "
             "restore a backup."
         )
+    if state.is_too_old:
+        raise ConfigurationError(
+            f"The database has the schema {state.revision} of a version before the first release. Run `one-runtime "
+            f"migrate` with commit {_LAST_UNRELEASED_COMMIT} of One Runtime first, and then with this version."
+        )
     raise ConfigurationError("The database is not migrated. Run `one-runtime migrate`, or start with --migrate.")
 
 
 def _needs_migration(url: str) -> bool:
-    """Raises: ConfigurationError if this version cannot serve a newer schema."""
+    """Raises: ConfigurationError if this version can neither serve nor migrate the schema."""
     state = read_schema_state(url)
-    if state.is_newer:
+    if state.is_newer or state.is_too_old:
         _require_compatible(state)
     return not state.is_compatible
 
@@ -130,8 +145,8 @@ def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
 
     A newer schema that this version can serve stays unchanged.
 
-    Raises: ConfigurationError if the database cannot be reached, this version cannot serve a newer schema, or a table
-    stays locked for `patience` seconds.
+    Raises: ConfigurationError if the database cannot be reached, this version can neither serve nor migrate the schema,
+    or a table stays locked for `patience` seconds.
     """
     if not _needs_migration(url):
         return False

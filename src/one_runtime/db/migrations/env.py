@@ -3,8 +3,9 @@
 from typing import Final
 
 from alembic import context
-from sqlalchemy import Engine, create_engine, event, pool
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, pool
 
+from one_runtime.db.migrations import LAST_UNRELEASED
 from one_runtime.db.schema import metadata
 
 _SET_LOCK_TIMEOUT: Final = """
@@ -30,11 +31,21 @@ def run() -> None:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     else:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_SET_LOCK_TIMEOUT))
+    with engine.begin() as connection:
+        _accept_unreleased(connection)
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=metadata)
         with context.begin_transaction():
             context.run_migrations()
     engine.dispose()
+
+
+def _accept_unreleased(connection: Connection) -> None:
+    """Change the revision of a database that an unreleased version migrated. Its tables are those of `v0001`."""
+    if inspect(connection).has_table("alembic_version"):
+        connection.exec_driver_sql(
+            f"UPDATE alembic_version SET version_num = 'v0001' WHERE version_num = '{LAST_UNRELEASED}'"  # noqa: S608
+        )
 
 
 def _postgres_engine(url: str) -> Engine:
