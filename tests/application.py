@@ -29,9 +29,10 @@ from one_runtime.api import response_headers
 from one_runtime.api.application import SPECS
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.problems import MEDIA_TYPE
+from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.loader import Catalog, load_catalog
-from one_runtime.catalog.model import Auth, Integration, dump
+from one_runtime.catalog.model import Integration, dump
 from one_runtime.clock import system_clock
 from one_runtime.context import Installation
 from one_runtime.db.engine import transaction_open

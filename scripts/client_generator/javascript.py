@@ -262,7 +262,10 @@ class _MethodView:
         """Return the properties by which the client recognizes the answer."""
         present = [item for item in self._api.properties_of(self.answer).values() if item.required]
         always = [item for item in present if not item.type.nullable]
-        return [_camel(item.name) for item in (*always[:_IDENTIFYING], *(item for item in always[_IDENTIFYING:] if item.secret))]
+        return [
+            _camel(item.name)
+            for item in (*always[:_IDENTIFYING], *(item for item in always[_IDENTIFYING:] if item.secret))
+        ]
 
     @property
     def secrets(self) -> list[str]:

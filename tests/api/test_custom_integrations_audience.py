@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from one_runtime.catalog import organization_catalogs
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.connecting import popup
 from one_runtime.connecting.authorization import (
     AuthorizationRedirect,

@@ -1,12 +1,12 @@
 """Every auth type has one object, and the objects answer as their entries say."""
 
 import datetime as dt
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from one_runtime.auth_types import AUTH_METHODS, TokenMethod, auth_method, oauth2_of
-from one_runtime.catalog.model import Auth, AuthType
+from one_runtime.catalog.auth_types import AUTH_TYPES, Auth
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import ClientCredentials, RefreshToken
@@ -63,8 +63,8 @@ ALL = [api_key(), basic(), public(), oauth2(), client_credentials()]
 
 
 def test_every_auth_type_of_the_catalog_has_one_object() -> None:
-    assert list(AUTH_METHODS) == list(get_args(AuthType))
-    assert [auth_method(auth).name for auth in ALL] == list(get_args(AuthType))
+    assert list(AUTH_METHODS) == list(AUTH_TYPES)
+    assert [auth_method(auth).name for auth in ALL] == list(AUTH_TYPES)
     assert all(type(auth_method(auth)) is AUTH_METHODS[auth.type] for auth in ALL)
 
 

@@ -3,8 +3,9 @@
 from copy import deepcopy
 from typing import Any
 
-from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.model import Integration
 
 API_KEY: dict[str, Any] = {
     "type": "api_key",

@@ -7,6 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from one_runtime.catalog import auth, lookup, model, oauth2, parts, received_values
+from one_runtime.catalog.auth_types import AUTH_TYPES
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.custom import read_custom
 from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.lint import complaints
@@ -20,9 +22,7 @@ OWN = (Path(__file__).parents[2] / "docs" / "custom-integrations.md").read_text(
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-an-integration.md").read_text(encoding="utf-8")
 SHAPES: list[type[BaseModel]] = [
     model.Integration,
-    auth.ApiKeyAuth,
-    oauth2.OAuth2Auth,
-    oauth2.ClientCredentialsAuth,
+    *AUTH_TYPES.values(),
     oauth2.ClientRegistration,
     oauth2.AuthorizationEndpointSpec,
     oauth2.ScopeList,
@@ -126,7 +126,7 @@ def test_the_oauth2_block_of_the_page_fits_into_the_example(tmp_path: Path) -> N
     entry = load_yaml(path)
     assert entry.auth_types == ("api_key", "oauth2")
     oauth2_block = entry.auth[1]
-    assert isinstance(oauth2_block, oauth2.OAuth2Auth)
+    assert isinstance(oauth2_block, OAuth2Auth)
     assert read_received(oauth2_block, "token_response", {"api_url": "https://acme.example.com"}) == {
         "subdomain": "acme"
     }
@@ -149,7 +149,7 @@ def test_the_oauth2_entry_of_a_custom_integration_is_valid() -> None:
     entry = read_custom(text, "yaml")
     (desk,) = entry.integration.auth
     assert entry.warnings == ()
-    assert isinstance(desk, oauth2.OAuth2Auth)
+    assert isinstance(desk, OAuth2Auth)
     assert desk.pkce == "supported"
     assert f"/v1/integrations/{entry.integration.slug}/oauth-client" in OWN
     assert f"/connect/callback/{entry.integration.slug}`" in OWN

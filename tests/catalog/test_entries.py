@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import pytest
 
+from one_runtime.catalog.auth_types import AuthType
 from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.examples import generate_field
 from one_runtime.catalog.lint import complaints, example_values
-from one_runtime.catalog.model import AuthType, Integration
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import build_check, clean_values, inject
 from one_runtime.catalog.response import is_refused, read_check
 from one_runtime.catalog.tools.build import COMPILED, HERE, compile_catalog

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
 from one_runtime.catalog.model import Integration, dump
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth
 from one_runtime.catalog.parts import TokenRefusal
 from one_runtime.catalog.request import ConnectionValues, clean_values, inject
 from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused, read_check, read_received

@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.lint import build_example_answer
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import resolve_url
 from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused, read_received
 from one_runtime.integrations.availability import available_auth_types

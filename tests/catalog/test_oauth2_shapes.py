@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.received_values import ValueSource
 from one_runtime.catalog.request import ConnectionValues, clean_values, inject, resolve_url
 from one_runtime.catalog.response import UnexpectedValue, look_up, read_received

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.popular import POPULARITY
 from one_runtime.catalog.scopes import AuthorizationServerScopes, DescribedScope, describe_scopes, read_files
 

@@ -18,9 +18,11 @@ import pytest
 import yaml
 
 from one_runtime.catalog import examples
+from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.lint import build_example_answer, example_values
-from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.parts import CredentialField
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.request import ConnectionValues, clean_values

@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connecting.account_lookup import (
     MAX_ACCOUNTS,

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import ClauseElement
 
+from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.loader import load_catalog
-from one_runtime.catalog.model import Auth
-from one_runtime.catalog.oauth2 import ClientRegistration, OAuth2Auth
+from one_runtime.catalog.oauth2 import ClientRegistration
 from one_runtime.dashboard.integrations import PAGE_SIZE
 from one_runtime.db.compiled import CompiledStatement, StatementCompiler
 from one_runtime.demo.acme import INITECH

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from tests.foreign.person import people_as_json
 from tests.foreign.process import ForeignProcess, node, running
 

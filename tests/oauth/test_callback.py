@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.oauth.callback import AuthorizationResponse, parse_callback, read_callback
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import AccessDenied, AuthorizationRefused, CallbackRefused, IssuerMismatch, OAuthError

@@ -7,9 +7,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.request import OutboundRequest, resolve_url
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
 from one_runtime.oauth.client import ClientIdentity

@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.oauth.client import authenticate_client
 from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code
 from one_runtime.oauth.errors import (

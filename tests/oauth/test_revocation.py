@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import RefreshToken

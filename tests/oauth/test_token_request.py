@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth
+from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, RefreshToken, ShortLivedToken

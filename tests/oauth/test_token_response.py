@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.response import read_received
 from one_runtime.oauth.errors import MalformedTokenResponse, OAuthError, TokenRequestRefused
 from one_runtime.oauth.grants import Grant

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
+from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.examples import generate_param
-from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import Param
 from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.demo.acme import GLOBEX, INITECH

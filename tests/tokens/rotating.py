@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import httpx2
 
 from one_runtime.auth_types import OAuth2Method
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.loader import Catalog
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.credentials import ConnectionKey, ProviderAccount, StoredCredential, TokenMetadata

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import inject
 from one_runtime.connections import connections
 from one_runtime.db.engine import Transaction

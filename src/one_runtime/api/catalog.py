@@ -23,7 +23,8 @@ from one_runtime.api.list_query import CATEGORY, LOGO, IntegrationQuery, search_
 from one_runtime.api.routing import PUBLIC, AsgiRoute, Installed, Routes, RouteSpec
 from one_runtime.api.services import services_of
 from one_runtime.auth_types import oauth2_of
-from one_runtime.catalog.model import CATEGORIES, Auth, AuthType, Category, Integration
+from one_runtime.catalog.auth_types import Auth, AuthType
+from one_runtime.catalog.model import CATEGORIES, Category, Integration
 from one_runtime.catalog.oauth2 import Pkce, Refresh
 from one_runtime.catalog.parts import VerifiedHow
 from one_runtime.errors import NotFound

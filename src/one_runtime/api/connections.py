@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any, Final, Literal, Self, cast
+from typing import Annotated, Any, Final, Literal, Self
 
 from fastapi import Query, Response
 from pydantic import Field
@@ -36,8 +36,9 @@ from one_runtime.api.fields import (
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
+from one_runtime.catalog.auth_types import AuthType
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
-from one_runtime.catalog.model import AuthType, Integration
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.public_values import public_values
 from one_runtime.connecting.token_import import CredentialImport, store_import, verify_import
 from one_runtime.connections import connections, search
@@ -453,7 +454,7 @@ async def get_credentials(connection_id: PathId, caller: Authenticated, installa
     return CredentialsAnswer(
         connection_id=connection.id,
         integration_slug=connection.integration_slug,
-        auth_type=cast("AuthType", connection.auth_type),
+        auth_type=connection.auth_type,
         params=usable.values.params,
         credentials=usable.values.credentials,
         token_expires_at=connection.expires_at,

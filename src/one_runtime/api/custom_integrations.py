@@ -12,9 +12,10 @@ from one_runtime.api.fields import Answer, Time
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.api.services import services_of
+from one_runtime.catalog.auth_types import AuthType
 from one_runtime.catalog.custom import FORMATS, CustomEntry, written
 from one_runtime.catalog.custom_example import EXAMPLE
-from one_runtime.catalog.model import AuthType, Category, is_custom
+from one_runtime.catalog.model import Category, is_custom
 from one_runtime.catalog.source import CUSTOM_SLUG_FORM, SourceError, UnreadableSource
 from one_runtime.catalog.targets import refused_targets
 from one_runtime.context import Installation

@@ -39,8 +39,8 @@ from one_runtime.api.fields import (
 )
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import Authenticated, Installed, Routes
+from one_runtime.catalog.auth_types import AuthType
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
-from one_runtime.catalog.model import AuthType
 from one_runtime.connecting import redirect_mode, session_search, sessions
 from one_runtime.connecting.new_session import NewSession, create_session
 from one_runtime.connecting.popup import WrongMode

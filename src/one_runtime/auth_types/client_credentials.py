@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import ClassVar
 
 from one_runtime.auth_types.lifetime import next_refresh_at
-from one_runtime.catalog.model import AuthType
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth
+from one_runtime.catalog.auth_types import AuthType
+from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import ClientCredentials

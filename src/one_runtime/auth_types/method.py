@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Protocol, TypeAlias
 
-from one_runtime.catalog.model import AuthType
-from one_runtime.catalog.oauth2 import TokenAuth
+from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.auth_types import AuthType
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import ClientCredentials, RefreshToken

@@ -7,9 +7,12 @@ from typing import ClassVar, Final
 from one_runtime.auth_types.client_credentials import ClientCredentialsMethod
 from one_runtime.auth_types.method import AuthMethod
 from one_runtime.auth_types.oauth2 import OAuth2Method
-from one_runtime.catalog.auth import ApiKeyAuth, BasicAuth, NoAuth
-from one_runtime.catalog.model import Auth, AuthType
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.auth_types import Auth, AuthType
+from one_runtime.catalog.auth_types.api_key import ApiKeyAuth
+from one_runtime.catalog.auth_types.basic import BasicAuth
+from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
+from one_runtime.catalog.auth_types.none import NoAuth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 
 
 class ApiKeyMethod:

@@ -1,18 +1,18 @@
-"""Define the auth types of an integration: the ways in which an end user can connect the integration.
+"""Define the parts and the rules that all auth types have. An auth type is a way in which an end user can connect.
 
-A catalog entry describes one integration, and lists the auth types of the integration. This module contains the base
-class, the auth types without OAuth, and checks for all auth types. `catalog/model.py` explains when One Runtime
-validates an entry.
+A catalog entry describes one integration, and lists the auth types of the integration. `catalog/auth_types` contains
+one class for each auth type. `catalog/model.py` explains when One Runtime validates an entry.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, model_validator
 
 from one_runtime.catalog.examples import requires_fixed_end
+from one_runtime.catalog.oauth2 import ScopeList, TokenEndpointSpec, TokenLifetimes
 from one_runtime.catalog.parts import (
     AccountIdentity,
     CredentialField,
@@ -23,7 +23,6 @@ from one_runtime.catalog.parts import (
     HeaderName,
     HeaderValue,
     HostGuard,
-    HttpBasic,
     Label,
     Many,
     Param,
@@ -202,45 +201,24 @@ class AuthBase(EntryPart):
         return bool(url.host_end) and guard is not None and not guard.options and requires_fixed_end(guard.pattern)
 
 
-class ApiKeyAuth(AuthBase):
-    """A key that the end user copies from the provider."""
+class TokenAuth(AuthBase):
+    """The base of the auth types with a token endpoint. The provider issues tokens, and the tokens can expire."""
 
-    type: Literal["api_key"]
-    default_label: ClassVar[str] = "API key"
-
-    def _inconsistencies(self) -> Iterator[str]:
-        yield from super()._inconsistencies()
-        if not self.fields:
-            yield "fields: api_key requires at least one field"
-
-
-class BasicAuth(AuthBase):
-    """A user name and a password. Some providers use other names for the two values."""
-
-    type: Literal["basic"]
-    default_label: ClassVar[str] = "Username and password"
-
-    send: CredentialPlacement = CredentialPlacement.model_construct(
-        basic=HttpBasic.model_construct(username="{username}", password="{password}")
-    )
-
-    def _inconsistencies(self) -> Iterator[str]:
-        yield from super()._inconsistencies()
-        if [field.name for field in self.fields] != ["username", "password"]:
-            yield "fields: basic requires username and password, in this order"
-
-
-class NoAuth(AuthBase):
-    """A public API, without credentials."""
-
-    type: Literal["none"]
-    default_label: ClassVar[str] = "No account needed"
+    predefined: ClassVar[frozenset[str]] = frozenset({"access_token"})
     verifies_by_connecting: ClassVar[bool] = True
 
-    def _inconsistencies(self) -> Iterator[str]:
-        yield from super()._inconsistencies()
-        if self.fields:
-            yield "fields: must be empty for the auth type none"
+    token: TokenEndpointSpec
+    scopes: ScopeList = ScopeList.model_construct()
+    lifetimes: TokenLifetimes = TokenLifetimes.model_construct()
+    send: CredentialPlacement = CredentialPlacement.model_construct(headers={"Authorization": "Bearer {access_token}"})
+
+    def secret_urls(self) -> tuple[UrlTemplate, ...]:
+        """Return the parts of every URL that receives the client's secret."""
+        return tuple(split_url(url, allow_http=True) for url in self.token.urls())
+
+    def credential_urls(self) -> dict[str, tuple[UrlTemplate, ...]]:
+        """Return the parts of every URL that receives a stored credential, by the purpose of the URL's host."""
+        return {**super().credential_urls(), "tokens": self.secret_urls()}
 
 
 def identity_names(text: str) -> tuple[str, ...]:

@@ -11,8 +11,10 @@ from typing import Final, get_args
 
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import AuthBase
+from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, RevocationEndpointSpec, TokenEndpointSpec
+from one_runtime.catalog.oauth2 import RevocationEndpointSpec, TokenEndpointSpec
 from one_runtime.catalog.parts import CredentialField, CredentialPlacement, Param, RequestTemplate
 from one_runtime.catalog.received_values import ValueSource
 from one_runtime.catalog.request import ConnectionValues, build_check, clean_values, inject, resolve_url

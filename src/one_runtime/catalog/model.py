@@ -13,9 +13,8 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, PrivateAttr, StringConstraints
 
-from one_runtime.catalog.auth import ApiKeyAuth, BasicAuth, NoAuth
+from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.logos import logo_hash
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import EntryPart, Label, Link, Text
 
 # Never change this namespace: API callers store the ids that One Runtime derives from the namespace.
@@ -33,12 +32,6 @@ Category = Literal[
     "Security", "Industry", "Consumer", "Other",
 ]  # fmt: skip
 CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
-
-AuthType: TypeAlias = Literal["api_key", "basic", "none", "oauth2", "client_credentials"]
-Auth: TypeAlias = Annotated[
-    ApiKeyAuth | BasicAuth | NoAuth | OAuth2Auth | ClientCredentialsAuth, Field(discriminator="type")
-]
-
 
 Slug: TypeAlias = Annotated[str, StringConstraints(pattern=SLUG, max_length=MAX_SLUG)]
 DESCRIPTION = r"^[A-Z0-9][^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*\.$"

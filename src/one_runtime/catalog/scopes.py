@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints
 
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import Slug
-from one_runtime.catalog.oauth2 import OAuth2Auth, Scope
+from one_runtime.catalog.oauth2 import Scope
 from one_runtime.catalog.parts import EntryPart
 from one_runtime.catalog.yaml_loader import EntryLoader
 

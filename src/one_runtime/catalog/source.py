@@ -19,16 +19,8 @@ from pydantic_core import ErrorDetails
 
 from one_runtime.catalog import lint
 from one_runtime.catalog.auth import AuthBase
-from one_runtime.catalog.model import (
-    ALIAS,
-    CATEGORIES,
-    CUSTOM_SLUG,
-    DESCRIPTION,
-    SLUG,
-    Auth,
-    Integration,
-    check_auth_types,
-)
+from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.model import ALIAS, CATEGORIES, CUSTOM_SLUG, DESCRIPTION, SLUG, Integration, check_auth_types
 from one_runtime.catalog.operation import ARGUMENT_NAME, OPERATION_NAME
 from one_runtime.catalog.parts import (
     HEADER_NAME,

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import chain, islice, product, zip_longest
 from typing import Final, NamedTuple
 
-from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.templates import fill, names_in
 from one_runtime.egress.target import AllowList, find_refusal
 

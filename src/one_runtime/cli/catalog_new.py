@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias, get_args
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from one_runtime.catalog import parts
-from one_runtime.catalog.model import CATEGORIES, AuthType, Category, Description, Slug, is_custom
+from one_runtime.catalog.auth_types import AUTH_TYPES, AuthType
+from one_runtime.catalog.model import CATEGORIES, Category, Description, Slug, is_custom
 from one_runtime.catalog.source import in_our_words
 from one_runtime.catalog.tools.scaffold import ScaffoldInputs, scaffold
 from one_runtime.cli.partial_settings import allows_http
@@ -41,7 +42,7 @@ def ask_and_write(file: Path | None) -> WrittenEntry:
     allow_http = is_custom(slug) and allows_http()
     basics = ScaffoldInputs(
         slug=slug,
-        auth_types=_prompt(f"Auth types ({', '.join(get_args(AuthType))})", _AuthTypes, "api_key"),
+        auth_types=_prompt(f"Auth types ({', '.join(AUTH_TYPES)})", _AuthTypes, "api_key"),
         name=_prompt("Name, in the company's spelling", parts.Label),
         description=_prompt("Purpose of the product, in one sentence that ends in a full stop", Description),
         category=_prompt(f"Category ({', '.join(CATEGORIES)})", Category, "Productivity"),

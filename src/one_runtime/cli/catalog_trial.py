@@ -8,8 +8,9 @@ from typing import Final, Literal
 import typer
 
 from one_runtime.auth_types import auth_method
+from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.loader import load_catalog
-from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues, clean_values
 from one_runtime.cli.entries import read_entry
 from one_runtime.cli.partial_settings import load_egress_allow

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from one_runtime.catalog.model import Auth
+from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.parts import ParamOption
 from one_runtime.connect.texts import TEXTS, shown, text
 from one_runtime.connect.wire import ConnectionName, Name, Question, Sent, Values

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
+from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.loader import Catalog
-from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.model import Integration
 from one_runtime.connect.assets import load_assets
 from one_runtime.connect.forms import FormPost
 from one_runtime.connect.pages import Site

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.search import search
 from one_runtime.connect.forms import FormField, FormPost, connection_field, connection_state, form_fields
 from one_runtime.connect.pages import ENVIRONMENT, NO_ANCESTORS, NOTICES, STATUSES, Site, headers

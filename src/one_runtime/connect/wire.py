@@ -8,7 +8,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.model import Integration
 from one_runtime.connect.texts import failure
 from one_runtime.connecting.authorization_outcome import AuthorizationOutcome
 from one_runtime.connecting.popup import PopupView

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.lookup import AccountChoices, LookupRequest
 from one_runtime.catalog.lookup_pages import NextPage, next_page
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import ConnectionValues, OutboundRequest, build_request
 from one_runtime.catalog.response import UnexpectedValue, look_up, read_lookup, read_received, text_of
 from one_runtime.connecting.provider_request import send_request

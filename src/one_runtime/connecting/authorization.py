@@ -18,8 +18,8 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.connecting import account_selection, authorization_attempts, authorization_outcome, sessions
 from one_runtime.connecting.account_lookup import AccountSelectionRequired

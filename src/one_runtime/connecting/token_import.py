@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from one_runtime.auth_types import auth_method, oauth2_of
-from one_runtime.catalog.model import Auth, AuthType, Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types import Auth, AuthType
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.parts import CredentialField, Param
 from one_runtime.catalog.request import (
     NO_NAMES,

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Final
 
 from one_runtime.auth_types import OAuth2Method, auth_method
-from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues, build_check
 from one_runtime.catalog.response import (
     read_check,

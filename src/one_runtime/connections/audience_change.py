@@ -9,7 +9,8 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from one_runtime.catalog.model import AuthType, CustomIntegration
+from one_runtime.catalog.auth_types import AuthType
+from one_runtime.catalog.model import CustomIntegration
 from one_runtime.connections import credentials
 from one_runtime.connections.connections import COLUMNS, INTEGRATION_FILTER, Connection, mark_needs_reauth
 from one_runtime.db.engine import Transaction

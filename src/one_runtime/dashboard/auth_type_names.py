@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from one_runtime.catalog.model import AuthType
+from one_runtime.catalog.auth_types import AuthType
 
 AUTH_TYPE_NAMES: Final[Mapping[AuthType, str]] = {
     "oauth2": "OAuth",

@@ -6,7 +6,6 @@ from typing import Final, cast
 from starlette.responses import Response
 
 from one_runtime.auth_types import auth_method, oauth2_of
-from one_runtime.catalog.model import AuthType
 from one_runtime.catalog.public_values import public_values
 from one_runtime.catalog.scopes import DescribedScope, describe_scopes
 from one_runtime.connections.search import FoundConnection
@@ -154,7 +153,7 @@ async def render_connection(
         title=connection.name,
         status=status,
         view=shown,
-        auth_type=AUTH_TYPE_NAMES[cast("AuthType", connection.auth_type)],
+        auth_type=AUTH_TYPE_NAMES[connection.auth_type],
         values=public_values(shown.integration, connection.auth_type, connection.params),
         has_tokens=_has_tokens(shown),
         scopes=_describe(shown, connection.scopes),

@@ -14,9 +14,10 @@ from typing import Final, Literal, TypeAlias
 
 from one_runtime.auth_types import TokenMethod, auth_method, oauth2_of
 from one_runtime.catalog import examples
+from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.lint import example_values
-from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.oauth2 import TokenAuth
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.catalog.templates import names_in, split_url

@@ -5,8 +5,8 @@ from itertools import product
 from math import prod
 from typing import Final
 
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import CUSTOM
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.templates import fill, names_in
 
 MAX_HOSTS: Final = 100

@@ -8,12 +8,13 @@ organization must register the client again. docs/security.md describes these ru
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog import organization_catalogs
-from one_runtime.catalog.model import AuthType, CustomIntegration
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types import AUTH_TYPES
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.model import CustomIntegration
 from one_runtime.catalog.organization_catalogs import StoredIntegration
 from one_runtime.connections import audience_change, connections
 from one_runtime.context import Installation
@@ -194,7 +195,7 @@ async def _invalidate_connections(installation: Installation, actor: Actor, inte
     new audience before this function is finished.
     """
     count = 0
-    for auth_type in get_args(AuthType):
+    for auth_type in AUTH_TYPES:
         invalidated = _BATCH
         while invalidated == _BATCH:
             now = installation.clock()

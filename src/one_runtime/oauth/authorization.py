@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import fill_path, fill_templates, resolve_url, with_query
 from one_runtime.oauth.pkce import METHOD, uses_pkce
 from one_runtime.oauth.scopes import scope_param

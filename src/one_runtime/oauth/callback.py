@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
 
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.response import UnexpectedValue, read_received
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import normalize_code

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.response import MISSING, parse_json
 from one_runtime.catalog.templates import is_https
 from one_runtime.egress.response import Response

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from one_runtime.catalog.oauth2 import OAuth2Auth, RevocationEndpointSpec, TokenEndpointSpec, TokenKind
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.oauth2 import RevocationEndpointSpec, TokenEndpointSpec, TokenKind
 from one_runtime.catalog.request import OutboundRequest, assemble_request, fill_templates, resolve_url
 from one_runtime.catalog.response import is_expected, is_refused
 from one_runtime.egress.response import Response

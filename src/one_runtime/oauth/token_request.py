@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from one_runtime.catalog.oauth2 import TokenAuth
+from one_runtime.catalog.auth import TokenAuth
 from one_runtime.catalog.request import OutboundRequest, assemble_request, fill_templates, resolve_url, with_query
 from one_runtime.oauth.client import ClientAuthentication, ClientIdentity, authenticate_client
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, TokenResponsePaths
+from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.oauth2 import TokenResponsePaths
 from one_runtime.catalog.response import look_up
 from one_runtime.egress.response import Response
 from one_runtime.egress.retry_after import parse_date
@@ -55,7 +56,7 @@ class TokenSet:
 
 
 def read_token_response(
-    auth: OAuth2Auth | ClientCredentialsAuth,
+    auth: TokenAuth,
     client: ClientIdentity,
     grant: Grant,
     response: Response,

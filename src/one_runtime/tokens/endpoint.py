@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from one_runtime.catalog.auth import TokenAuth
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import TokenAuth
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.clock import Clock
 from one_runtime.egress.client import Egress

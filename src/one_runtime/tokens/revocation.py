@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
 from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connections import pending_revocations
 from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from one_runtime.auth_types import RefreshGrant, TokenMethod, auth_method, oauth2_of
-from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection

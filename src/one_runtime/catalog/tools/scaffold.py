@@ -5,7 +5,7 @@ from typing import Final
 
 import yaml
 
-from one_runtime.catalog.model import AuthType
+from one_runtime.catalog.auth_types import AuthType
 
 _FIELD: Final = {
     "name": "api_key",

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from one_runtime.catalog.auth import SELF_HOSTED
-from one_runtime.catalog.model import Auth, Integration, is_custom
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.model import Integration, is_custom
 from one_runtime.catalog.parts import CredentialField, EntryVerification, Param
 from one_runtime.catalog.tools.build import HERE, read_entries
 

@@ -1,0 +1,18 @@
+"""Define the auth type `api_key`: a key that the end user copies from the provider."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from one_runtime.catalog.auth import AuthBase
+
+
+class ApiKeyAuth(AuthBase):
+    """A key that the end user copies from the provider."""
+
+    type: Literal["api_key"]
+    default_label: ClassVar[str] = "API key"
+
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from super()._inconsistencies()
+        if not self.fields:
+            yield "fields: api_key requires at least one field"

@@ -1,0 +1,28 @@
+"""Define the auth type `client_credentials`: the end user enters an OAuth client (RFC 6749, 4.4)."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.oauth2 import CLIENT_OWN
+
+
+class ClientCredentialsAuth(TokenAuth):
+    """The client credentials grant (RFC 6749, 4.4). The end user enters the client's id and secret."""
+
+    type: Literal["client_credentials"]
+    default_label: ClassVar[str] = "Client id and secret"
+
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from super()._inconsistencies()
+        if [field.name for field in self.fields[:2]] != ["client_id", "client_secret"]:
+            yield "fields: client_credentials must begin with client_id and client_secret"
+        yield from self.token.refuse_own(CLIENT_OWN)
+
+    def templates(self) -> Iterator[str]:
+        """Yield every template of the entry, and templates for `client_id` and `client_secret`.
+
+        The OAuth flow uses both values. Without a template for each value, the validation would refuse both as unused.
+        """
+        yield from super().templates()
+        yield from ("{client_id}", "{client_secret}", *self.token.templates(), *self.scopes.templates())

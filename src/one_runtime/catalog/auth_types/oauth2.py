@@ -1,0 +1,207 @@
+"""Define the auth type `oauth2`: the end user authorizes access on the provider's page (RFC 6749, 4.1)."""
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+from typing import Annotated, ClassVar, Final, Literal
+
+from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.lookup import LookupRequest
+from one_runtime.catalog.oauth2 import (
+    CLIENT_OWN,
+    AuthorizationEndpointSpec,
+    ClientRegistration,
+    Pkce,
+    Refresh,
+    RevocationEndpointSpec,
+    ScopeList,
+)
+from one_runtime.catalog.parts import CredentialField, HostGuard, Many, RequestTemplate
+from one_runtime.catalog.received_values import ReceivedValue, ValueSource
+from one_runtime.catalog.templates import UrlTemplate, names_in, split_url
+
+_TOKEN_OWN: Final = CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "refresh_token"}
+
+
+class OAuth2Auth(TokenAuth):
+    """The authorization code grant of OAuth 2.0 (RFC 6749, 4.1; RFC 9700)."""
+
+    type: Literal["oauth2"]
+    default_label: ClassVar[str] = "Sign in"
+    predefined: ClassVar[frozenset[str]] = frozenset({"access_token", "client_id"})
+
+    client: ClientRegistration = ClientRegistration.model_construct()
+    authorization: AuthorizationEndpointSpec
+    more_scopes: ScopeList | None = None
+    pkce: Pkce
+    refresh: Refresh = "rotates"
+    received: Annotated[tuple[ReceivedValue, ...], Many] = ()
+    lookup: LookupRequest | None = None
+    revocation: RevocationEndpointSpec | None = None
+
+    def _inconsistencies(self) -> Iterator[str]:
+        yield from super()._inconsistencies()
+        own = ["client_id", "client_secret"] if self.client.owner == "customer" else []
+        if [field.name for field in self.fields] != own or self.derived:
+            yield (f"fields: must be {own or 'empty'} for oauth2; omit derived, and put other values in params")
+        yield from self.token.refuse_own(_TOKEN_OWN)
+        if self.more_scopes is not None and self.more_scopes.param == self.scopes.param:
+            yield "more_scopes.param: must differ from scopes.param"
+        if self.authorization.nonce_param in self._scope_params():
+            yield "authorization.nonce_param: must differ from the param of scopes and more_scopes"
+        if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
+            yield "lookup needs a received value with source: lookup, and such a value needs lookup"
+        if self.refresh == "none" and (self.token.has_refresh_keys() or self.lifetimes.refresh):
+            yield (
+                "refresh is none, so refresh_url, refresh_query, refresh_params and lifetimes.refresh must be omitted"
+            )
+        yield from _check_steps(self)
+
+    def _scope_params(self) -> tuple[str, ...]:
+        return (self.scopes.param, *((self.more_scopes.param,) if self.more_scopes is not None else ()))
+
+    def predefined_names(self) -> frozenset[str]:
+        """Return the predefined names. Omit each name that `fields` declares.
+
+        If the end user enters the OAuth client, `fields` declares `client_id` and `client_secret`.
+        """
+        return self.predefined - {field.name for field in self.fields}
+
+    @cached_property
+    def sends_client(self) -> bool:
+        """Return True if requests to the API contain a value of the OAuth client, such as a developer token."""
+        client_names = {"client_id", *(part.name for part in self.client.fields)}
+        check = self.check.templates() if self.check is not None else ()
+        return _contains(client_names, self.base_url, *self.more_base_urls, *self.send.templates(), *check)
+
+    def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
+        """Return the stored values of `client.fields`, such as a developer token.
+
+        Omit each stored value that the entry no longer declares in `client.fields`.
+        """
+        return {part.name: stored[part.name] for part in self.client.fields if part.name in stored}
+
+    @property
+    def names_hosts(self) -> bool:
+        """Return True if a value could select the domain of a host in `client_urls`.
+
+        A client of this integration must then list the allowed hosts (promise P7 of docs/security.md). For a
+        custom integration, `integrations/client_hosts.py` has a stricter rule.
+        """
+        return any(not self.has_fixed_domain(url) and self._is_open(url) for url in self.client_urls)
+
+    @cached_property
+    def client_urls(self) -> tuple[UrlTemplate, ...]:
+        """Return the parts of every URL that receives the client's secret or a client field."""
+        return (*self.secret_urls(), *self.field_urls)
+
+    @cached_property
+    def field_urls(self) -> tuple[UrlTemplate, ...]:
+        """Return the parts of every API URL that receives a client field, such as a developer token.
+
+        The token endpoint can receive client fields too, but this result omits the token endpoint (see `secret_urls`).
+        """
+        names, send = {part.name for part in self.client.fields}, tuple(self.send.templates())
+        urls = [url for url in (self.base_url, *self.more_base_urls) if _contains(names, url, *send)]
+        for request in self.requests().values():
+            url = request.url or self.base_url
+            urls += [url] if _contains(names, url, *send, *request.templates()) else []
+        return tuple(split_url(url, allow_http=True) for url in dict.fromkeys(urls))
+
+    def secret_urls(self) -> tuple[UrlTemplate, ...]:
+        """Return the parts of every URL that receives the client's secret."""
+        revocation = (split_url(self.revocation.url, allow_http=True),) if self.revocation is not None else ()
+        return (*super().secret_urls(), *revocation)
+
+    def urls(self) -> tuple[UrlTemplate, ...]:
+        """Return the parts of every URL to which One Runtime can send a request or redirect the browser."""
+        return (*super().urls(), split_url(self.authorization.url, allow_http=True))
+
+    def origin_of(self, name: str) -> list[str]:
+        """Return the source of a variable. The source of a received value includes its pattern and its options."""
+        part = next((part for part in self.received if part.name == name), None)
+        if part is None:
+            return super().origin_of(name)
+        return [name, part.source, part.where, part.guard_pattern or "", *part.options]
+
+    def requests(self) -> dict[str, RequestTemplate]:
+        """Return the requests that the entry defines, by name."""
+        return super().requests() | ({"lookup": self.lookup} if self.lookup is not None else {})
+
+    def templates(self) -> Iterator[str]:
+        """Yield every template, and a template for each field.
+
+        With `owner: customer`, the fields are `client_id` and `client_secret`. The OAuth flow uses both fields. Without
+        a template for each field, the validation would refuse both fields as unused.
+        """
+        yield from super().templates()
+        yield from (f"{{{field.name}}}" for field in self.fields)
+        for _, _, templates in _steps(self):
+            yield from templates
+
+    def declared(self) -> tuple[str, ...]:
+        """Return every name that the entry declares."""
+        parts: tuple[CredentialField | ReceivedValue, ...] = (*self.client.fields, *self.received)
+        return (*super().declared(), *(part.name for part in parts))
+
+    def stored_names(self) -> frozenset[str]:
+        """Return the names of the values that One Runtime stores with the connection."""
+        return super().stored_names() | {part.name for part in self.received}
+
+    def defaults(self) -> dict[str, str]:
+        """Return the default of each stored value that has one."""
+        received = {part.name: part.default for part in self.received if part.default is not None}
+        return {**super().defaults(), **received}
+
+    def host_guard(self, name: str) -> HostGuard | None:
+        """Return the rule that prevents a value from changing the domain of a URL.
+
+        Return None if a host must not contain the value. A host may end in a received value only if the value has
+        `options`.
+        """
+        part = next((part for part in self.received if part.name == name), None)
+        if part is not None:
+            return HostGuard(part.guard_pattern or "", part.options)
+        return super().host_guard(name)
+
+    def _is_open(self, url: UrlTemplate) -> bool:
+        guards = (self.host_guard(name) for name in names_in(url.authority))
+        return any(guard is None or not guard.options for guard in guards)
+
+
+def _contains(names: AbstractSet[str], *templates: str) -> bool:
+    return any(name in names for template in templates for name in names_in(template))
+
+
+def _steps(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, ...]]]:
+    """Yield the name, the known values and the templates of each step of the OAuth flow, in order."""
+    # The authorization request passes through the end user's browser, so no template of this step may use a secret.
+    known = frozenset(param.name for param in auth.params) | {"client_id"}
+    known |= {field.name for field in auth.client.fields if not field.secret}
+    scopes = [*auth.scopes.templates(), *(auth.more_scopes.templates() if auth.more_scopes is not None else ())]
+    authorization = (auth.authorization.url, auth.authorization.issuer or "", *auth.authorization.params.values())
+    yield "authorization", known, (*authorization, *scopes)
+    known |= _names_received(auth, "callback") | {field.name for field in auth.client.fields}
+    yield "token", known, tuple(auth.token.templates())
+    known |= _names_received(auth, "token_response") | {"access_token"}
+    if auth.token.exchange is not None:
+        yield "token.exchange", known, (auth.token.exchange.url, *auth.token.exchange.params.values())
+    if auth.lookup is not None:
+        base = auth.base_url if auth.lookup.path is not None else ""
+        yield "lookup", known, (base, *auth.lookup.templates())
+    known |= _names_received(auth, "lookup")
+    refresh = (*auth.token.refresh_query.values(), *auth.token.refresh_params.values())
+    yield "token.refresh", known, (auth.token.refresh_url or "", *refresh)
+    if auth.revocation is not None:
+        yield "revocation", known, tuple(auth.revocation.templates())
+
+
+def _names_received(auth: OAuth2Auth, source: ValueSource) -> frozenset[str]:
+    return frozenset(part.name for part in auth.received if part.source == source)
+
+
+def _check_steps(auth: OAuth2Auth) -> Iterator[str]:
+    declared = {*auth.declared(), *auth.predefined_names()}  # `_check_names` reports all other names
+    for step, known, templates in _steps(auth):
+        for name in sorted((declared & {name for template in templates for name in names_in(template)}) - known):
+            yield f"{step}: {{{name}}} is not known at this step"
