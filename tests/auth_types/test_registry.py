@@ -7,9 +7,9 @@ import pytest
 
 from one_runtime.auth_types import AUTH_METHODS, TokenMethod, auth_method, oauth2_of
 from one_runtime.catalog.auth_types import AUTH_TYPES, Auth
+from one_runtime.catalog.grants import ClientCredentials, RefreshToken
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.grants import ClientCredentials, RefreshToken
 from one_runtime.oauth.token_response import TokenSet
 from tests.catalog.example import API_KEY, OAUTH2, api_key, entry_of, oauth2
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import RefreshToken
 from one_runtime.catalog.lint import build_example_answer
 from one_runtime.catalog.request import resolve_url
 from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused, read_received
@@ -14,7 +15,6 @@ from one_runtime.integrations.availability import available_auth_types
 from one_runtime.integrations.client_hosts import secret_hosts
 from one_runtime.oauth.authorization import expected_issuer
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.revocation import read_revocation, revocation_requests
 from one_runtime.oauth.token_request import token_request
 from tests.catalog.entries import ENTRIES

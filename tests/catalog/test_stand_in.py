@@ -21,6 +21,7 @@ from one_runtime.catalog import examples
 from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.catalog.lint import build_example_answer, example_values
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.parts import CredentialField
@@ -36,7 +37,6 @@ from one_runtime.errors import InvalidInput
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient
-from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.tokens.endpoint import TokenEndpoint
 from tests.catalog.entries import ENTRIES
 from tests.catalog.stand_in import REASON, StandIn, fill

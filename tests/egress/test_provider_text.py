@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from one_runtime.catalog.grants import RefreshToken
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.catalog.response import read_check
 from one_runtime.egress.provider_text import contains_secret, printable, redact
 from one_runtime.oauth.errors import OAuthError
-from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.token_response import read_token_response
 from tests.catalog.example import api_key, oauth2
 from tests.oauth.answers import CLIENT, NOW, response_with

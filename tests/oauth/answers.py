@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import AuthorizationCode, RefreshToken
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.egress.response import Response
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.grants import AuthorizationCode, RefreshToken
 from tests.catalog.example import OAUTH2, oauth2
 
 NOW = dt.datetime(2026, 11, 25, 12, 0, tzinfo=dt.UTC)

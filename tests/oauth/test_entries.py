@@ -9,12 +9,12 @@ import pytest
 
 from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import OutboundRequest, resolve_url
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
 from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
 from one_runtime.oauth.revocation import revocation_requests
 from one_runtime.oauth.token_request import token_request

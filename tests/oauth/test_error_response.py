@@ -8,6 +8,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import ClientCredentials, Grant, ShortLivedToken
 from one_runtime.oauth.client import authenticate_client
 from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code
 from one_runtime.oauth.errors import (
@@ -18,7 +19,6 @@ from one_runtime.oauth.errors import (
     TemporaryFailure,
     TokenRequestRefused,
 )
-from one_runtime.oauth.grants import ClientCredentials, Grant, ShortLivedToken
 from one_runtime.oauth.token_response import read_token_response
 from tests.catalog.example import oauth2
 from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, ProviderResponse, response_with, with_token

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import RefreshToken
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.revocation import RevocationFailure, read_revocation, revocation_requests
 from tests.catalog.example import SUBDOMAIN, oauth2
 from tests.oauth.answers import CLIENT, NOW, PAGE, ProviderResponse, form_of, query_of, response_with

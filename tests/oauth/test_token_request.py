@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
+from one_runtime.catalog.grants import AuthorizationCode, ClientCredentials, RefreshToken, ShortLivedToken
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, RefreshToken, ShortLivedToken
 from one_runtime.oauth.token_request import token_request
 from tests.catalog.example import OAUTH2, SUBDOMAIN, entry_of, oauth2
 from tests.oauth.answers import CLIENT, CODE, REFRESH, form_of, query_of, with_token

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import Grant
 from one_runtime.catalog.response import read_received
 from one_runtime.oauth.errors import MalformedTokenResponse, OAuthError, TokenRequestRefused
-from one_runtime.oauth.grants import Grant
 from one_runtime.oauth.token_response import MAX_TOKEN, TokenSet, read_token_response
 from tests.catalog.example import oauth2
 from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, response_with, with_token

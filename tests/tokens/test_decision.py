@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from one_runtime.catalog.grants import ClientCredentials, RefreshToken
 from one_runtime.catalog.model import Integration
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import Refusals, StoredCredential, TokenMetadata
-from one_runtime.oauth.grants import ClientCredentials, RefreshToken
 from one_runtime.tokens.decision import (
     RETRY_CONFIGURATION,
     Backoff,

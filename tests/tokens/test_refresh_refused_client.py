@@ -9,12 +9,12 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
+from one_runtime.catalog.grants import RefreshToken
 from one_runtime.catalog.loader import Catalog
 from one_runtime.db.schema import credentials
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient
 from one_runtime.oauth.errors import InvalidGrant
-from one_runtime.oauth.grants import RefreshToken
 from one_runtime.tenancy.organizations import INSTANCE
 from one_runtime.tokens.decision import CredentialRequest, Refresh
 from one_runtime.tokens.recording import record_refusal

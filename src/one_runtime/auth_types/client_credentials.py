@@ -8,9 +8,9 @@ from typing import ClassVar
 from one_runtime.auth_types.lifetime import next_refresh_at
 from one_runtime.catalog.auth_types import AuthType
 from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
+from one_runtime.catalog.grants import ClientCredentials
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.grants import ClientCredentials
 from one_runtime.oauth.token_response import TokenSet
 
 

@@ -6,9 +6,9 @@ from typing import ClassVar, Protocol, TypeAlias
 
 from one_runtime.catalog.auth import TokenAuth
 from one_runtime.catalog.auth_types import AuthType
+from one_runtime.catalog.grants import ClientCredentials, RefreshToken
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.grants import ClientCredentials, RefreshToken
 from one_runtime.oauth.token_response import TokenSet
 
 RefreshGrant: TypeAlias = RefreshToken | ClientCredentials

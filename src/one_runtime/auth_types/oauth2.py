@@ -8,8 +8,8 @@ from typing import ClassVar
 from one_runtime.auth_types.lifetime import next_refresh_at
 from one_runtime.catalog.auth_types import AuthType
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import RefreshToken
 from one_runtime.catalog.request import ConnectionValues
-from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.token_response import TokenSet
 
 

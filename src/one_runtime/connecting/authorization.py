@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import AuthorizationCode
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.connecting import account_selection, authorization_attempts, authorization_outcome, sessions
@@ -71,7 +72,6 @@ from one_runtime.oauth.authorization import AuthorizationRequest, authorization_
 from one_runtime.oauth.callback import AuthorizationResponse, CallbackQuery, callback_url, parse_callback, read_callback
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import CallbackRefused, EndpointUnreachable, OAuthError
-from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
 from one_runtime.oauth.scopes import requested_scopes
 from one_runtime.telemetry.logger import Logger

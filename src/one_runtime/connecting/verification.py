@@ -11,6 +11,7 @@ from typing import Final
 from one_runtime.auth_types import OAuth2Method, auth_method
 from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import ShortLivedToken
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues, build_check
 from one_runtime.catalog.response import (
@@ -44,7 +45,6 @@ from one_runtime.oauth.errors import (
     TemporaryFailure,
     TokenRequestRefused,
 )
-from one_runtime.oauth.grants import ShortLivedToken
 from one_runtime.oauth.response import is_temporary_failure
 from one_runtime.oauth.scopes import missing_scopes, requested_scopes
 from one_runtime.oauth.token_response import TokenSet

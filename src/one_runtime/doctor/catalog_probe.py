@@ -16,6 +16,7 @@ from one_runtime.auth_types import TokenMethod, auth_method, oauth2_of
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import TokenAuth
 from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues
@@ -29,7 +30,6 @@ from one_runtime.egress.errors import EgressError, TargetRefused
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TokenRequestRefused
-from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.oauth.pkce import new_code_verifier, uses_pkce
 from one_runtime.tokens.endpoint import TokenEndpoint
 

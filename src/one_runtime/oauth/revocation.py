@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import RefreshToken
 from one_runtime.catalog.oauth2 import RevocationEndpointSpec, TokenEndpointSpec, TokenKind
 from one_runtime.catalog.request import OutboundRequest, assemble_request, fill_templates, resolve_url
 from one_runtime.catalog.response import is_expected, is_refused
 from one_runtime.egress.response import Response
 from one_runtime.oauth.client import ClientAuthentication, ClientIdentity, authenticate_client
 from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code, read_error_response
-from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.response import is_temporary_failure, parse_body, retry_after
 
 # Error codes for a token that is already invalid. RFC 7009, 2.2 requires status 200 instead of an error.

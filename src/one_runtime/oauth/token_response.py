@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.grants import Grant
 from one_runtime.catalog.oauth2 import TokenResponsePaths
 from one_runtime.catalog.response import look_up
 from one_runtime.egress.response import Response
@@ -14,7 +15,6 @@ from one_runtime.egress.retry_after import parse_date
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import token_error
 from one_runtime.oauth.errors import MalformedTokenResponse
-from one_runtime.oauth.grants import Grant, RefreshToken
 from one_runtime.oauth.response import parse_body, parse_number
 from one_runtime.oauth.scopes import parse_granted_scopes
 
@@ -77,7 +77,7 @@ def read_token_response(
     if document is None or access_token is None or document.get("ok") is False:
         raise token_error(auth.token, response, document, (*client.secrets, *grant.secrets), now)
     refresh_token = _token(look_up(holder, where.refresh_token))
-    if refresh_token is None and isinstance(grant, RefreshToken):
+    if refresh_token is None:
         refresh_token = grant.refresh_token
     expires_at = _moment(look_up(holder, where.expires_at), now) if where.expires_at is not None else None
     expires_at = expires_at or _moment(look_up(holder, where.expires_in), now)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.grants import Grant
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.clock import Clock
@@ -16,20 +17,12 @@ from one_runtime.egress.response import Response
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import EndpointTargetRefused, EndpointUnreachable, OAuthError, TemporaryFailure
-from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
 from one_runtime.oauth.token_request import token_request
 from one_runtime.oauth.token_response import TokenSet, read_token_response
 from one_runtime.telemetry import metrics
 
 LIMITS: Final = Limits(connect=10.0, idle=20.0, total=20.0, body=1024 * 1024)
 """Limits of a request, in seconds and bytes. With `until`, a caller sets another total time."""
-
-_NAMES: Final[Mapping[type, str]] = {
-    AuthorizationCode: "authorization_code",
-    RefreshToken: "refresh_token",
-    ClientCredentials: "client_credentials",
-    ShortLivedToken: "exchange",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,7 @@ class TokenEndpoint:
             OAuthError: the provider sent no tokens.
             InvalidInput: the request cannot be built.
         """
-        with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as measured:
+        with metrics.token_request(self.integration.slug, grant.name) as measured:
             try:
                 request = token_request(self.auth, self.client, grant, self.known)
                 answer = await send(egress, self.integration, request, until=until)

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
+from one_runtime.catalog.grants import RefreshToken
 from one_runtime.catalog.model import Integration
 from one_runtime.connections import pending_revocations
 from one_runtime.connections.pending_revocations import PendingRevocation
@@ -21,7 +22,6 @@ from one_runtime.integrations import oauth_clients
 from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import TemporaryFailure
-from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.revocation import RevocationFailure, read_revocation, revocation_requests
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tokens.endpoint import send

@@ -15,7 +15,6 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import OAuthClient
-from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.token_response import TokenSet
 
 
@@ -163,11 +162,7 @@ def holds_presented(current: RefreshGrant | None, presented: RefreshGrant) -> bo
     The caller then stores the new tokens, even if the row's access token has changed. The provider has possibly
     invalidated the old refresh token, so that only the new tokens work (promise P8 of docs/security.md).
     """
-    if (
-        isinstance(current, RefreshToken)
-        and isinstance(presented, RefreshToken)
-        and presented.refresh_token is not None
-    ):
+    if current is not None and presented.refresh_token is not None:
         return current.refresh_token == presented.refresh_token
     return current == presented
 

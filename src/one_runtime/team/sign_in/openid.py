@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
+from one_runtime.catalog.grants import AuthorizationCode
 from one_runtime.catalog.request import with_query
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
@@ -17,7 +18,6 @@ from one_runtime.oauth.authorization import AuthorizationRequest, authorization_
 from one_runtime.oauth.callback import CallbackQuery, parse_callback, read_callback
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import AccessDenied, OAuthError, TemporaryFailure
-from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.openid import OpenIDAccount, OpenIDProvider
 from one_runtime.oauth.pkce import code_challenge
 from one_runtime.team.dashboard_sessions import RECENT

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
+from one_runtime.catalog.grants import AuthorizationCode
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.context import Installation
 from one_runtime.egress.errors import EgressError
@@ -13,7 +14,6 @@ from one_runtime.egress.response import Response
 from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import OAuthError
-from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.id_token import ExpectedIdToken, UnknownSigningKey, read_keys, verify_id_token
 from one_runtime.oauth.openid import (
     OpenIDAccount,
