@@ -15,7 +15,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import OutboundRequest, resolve_url
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
+from one_runtime.oauth.pkce import code_challenge, new_code_verifier
 from one_runtime.oauth.revocation import revocation_requests
 from one_runtime.oauth.token_request import token_request
 from tests.catalog.entries import ENTRIES
@@ -89,7 +89,7 @@ def check_authorization_request(entry: Integration, auth: OAuth2Auth) -> None:
     assert all(found.values())
     assert (found["redirect_uri"], found["state"], found["response_type"]) == (redirect_of(entry), STATE, "code")
     assert found[auth.authorization.client_id_param] == CLIENT.client_id
-    assert ("code_challenge" in found, "code_challenge_method" in found) == (uses_pkce(auth), uses_pkce(auth))
+    assert ("code_challenge" in found, "code_challenge_method" in found) == (auth.uses_pkce, auth.uses_pkce)
     assert set(auth.authorization.params) <= set(found)
     asked = [fill(scope, known) for scope in (*auth.scopes.always, *auth.scopes.default)]
     assert found.get(auth.scopes.param, "").split(auth.scopes.separator) == (asked or [""])

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
+from one_runtime.oauth.pkce import code_challenge, new_code_verifier
 from tests.catalog.example import oauth2
 
 
@@ -31,4 +31,4 @@ def test_invalid_verifier_has_no_challenge(verifier: str) -> None:
     [("required", True), ("supported", True), ("tolerated", True), ("unknown", True), ("avoid", False)],
 )
 def test_provider_gets_a_challenge_unless_its_entry_avoids_pkce(pkce: str, wanted: bool) -> None:
-    assert uses_pkce(oauth2(pkce=pkce)) is wanted
+    assert oauth2(pkce=pkce).uses_pkce is wanted

@@ -6,12 +6,14 @@ one class for each auth type. `catalog/model.py` explains when One Runtime valid
 
 import json
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, model_validator
 
 from one_runtime.catalog.examples import requires_fixed_end
+from one_runtime.catalog.grants import Grant
 from one_runtime.catalog.oauth2 import ScopeList, TokenEndpointSpec, TokenLifetimes
 from one_runtime.catalog.parts import (
     AccountIdentity,
@@ -154,6 +156,10 @@ class AuthBase(EntryPart):
         for request in self.requests().values():
             yield from request.templates()
 
+    def example_client_fields(self) -> dict[str, str]:
+        """Return an example value of each field that a registered OAuth client has besides its id and its secret."""
+        return {}
+
     def declared(self) -> tuple[str, ...]:
         """Return every name that the entry declares."""
         parts: tuple[Param | CredentialField | DerivedValue, ...] = (*self.params, *self.fields, *self.derived)
@@ -219,6 +225,13 @@ class TokenAuth(AuthBase):
     def credential_urls(self) -> dict[str, tuple[UrlTemplate, ...]]:
         """Return the parts of every URL that receives a stored credential, by the purpose of the URL's host."""
         return {**super().credential_urls(), "tokens": self.secret_urls()}
+
+    @abstractmethod
+    def probe_grant(self, fields: Mapping[str, str], code_verifier: str, /) -> Grant:
+        """Return a made-up grant, with which `doctor/catalog_probe.py` tests the token endpoint without an account.
+
+        `fields`: made-up values of the fields. `code_verifier`: a new PKCE code verifier.
+        """
 
 
 def identity_names(text: str) -> tuple[str, ...]:

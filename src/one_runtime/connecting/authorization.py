@@ -72,7 +72,7 @@ from one_runtime.oauth.authorization import AuthorizationRequest, authorization_
 from one_runtime.oauth.callback import AuthorizationResponse, CallbackQuery, callback_url, parse_callback, read_callback
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import CallbackRefused, EndpointUnreachable, OAuthError
-from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
+from one_runtime.oauth.pkce import code_challenge, new_code_verifier
 from one_runtime.oauth.scopes import requested_scopes
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import events, organizations
@@ -153,7 +153,7 @@ async def prepare_authorization(
     if auth is None:
         raise InvalidInput.of("auth_type", "must be oauth2: other auth types have no authorization page")
     vault, now, audience = installation.vault, installation.clock(), integration.audience("oauth2")
-    secret = AttemptSecret(new_code_verifier() if uses_pkce(auth) else None, values.credentials)
+    secret = AttemptSecret(new_code_verifier() if auth.uses_pkce else None, values.credentials)
     async with installation.database.write() as tx:
         if await authorization_attempts.count(tx, session.id) >= MAX_ATTEMPTS:
             raise TooManyAttempts

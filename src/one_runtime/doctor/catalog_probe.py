@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.auth_types import TokenMethod, auth_method, oauth2_of
+from one_runtime.auth_types import TokenMethod, auth_method
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import TokenAuth
 from one_runtime.catalog.auth_types import Auth
-from one_runtime.catalog.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues
@@ -30,14 +29,13 @@ from one_runtime.egress.errors import EgressError, TargetRefused
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TokenRequestRefused
-from one_runtime.oauth.pkce import new_code_verifier, uses_pkce
+from one_runtime.oauth.pkce import new_code_verifier
 from one_runtime.tokens.endpoint import TokenEndpoint
 
 Target: TypeAlias = Literal["check", "token"]
 Verdict: TypeAlias = Literal["alive", "wrong", "unreachable", "not_probed"]
 
 _CONCURRENCY: Final = 16
-_REDIRECT: Final = "https://probe.invalid/connect/callback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +150,10 @@ async def _probe_check(integration: Integration, auth: Auth, egress: Egress) -> 
 
 async def _probe_token(integration: Integration, auth: TokenAuth, egress: Egress, clock: Clock) -> tuple[str, Verdict]:
     client = ClientIdentity(f"probe-{secrets.token_hex(8)}", secrets.token_hex(16))
-    params = dict(example_values(auth).params)
-    typed = {part.name: examples.generate_field(part) for part in auth.fields}
-    typed |= {"client_id": client.client_id, "client_secret": client.client_secret or ""}
-    grant: Grant = ClientCredentials(typed)
-    oauth2 = oauth2_of(auth)
-    if oauth2 is not None:
-        params |= {part.name: examples.generate_field(part) for part in oauth2.client.fields}
-        grant = AuthorizationCode(secrets.token_hex(16), _REDIRECT, new_code_verifier() if uses_pkce(oauth2) else None)
+    params = {**example_values(auth).params, **auth.example_client_fields()}
+    fields = {part.name: examples.generate_field(part) for part in auth.fields}
+    fields |= {"client_id": client.client_id, "client_secret": client.client_secret or ""}
+    grant = auth.probe_grant(fields, new_code_verifier())
     try:
         await TokenEndpoint(integration, auth, client, params).ask(egress, clock, grant)
     except (InvalidClient, InvalidGrant, TokenRequestRefused) as error:

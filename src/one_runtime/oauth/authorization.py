@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import fill_path, fill_templates, resolve_url, with_query
-from one_runtime.oauth.pkce import METHOD, uses_pkce
+from one_runtime.oauth.pkce import METHOD
 from one_runtime.oauth.scopes import scope_param
 
 
@@ -51,7 +51,7 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
         "state": request.state,
         **({authorization.nonce_param: request.nonce} if authorization.nonce_param is not None else {}),
     }
-    if uses_pkce(auth):
+    if auth.uses_pkce:
         if request.challenge is None:
             raise ValueError("One Runtime uses PKCE with this provider: pass a challenge")
         own |= {"code_challenge": request.challenge, "code_challenge_method": METHOD}

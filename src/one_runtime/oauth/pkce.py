@@ -9,19 +9,8 @@ import re
 import secrets
 from typing import Final
 
-from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
-
 METHOD: Final = "S256"
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
-
-
-def uses_pkce(auth: OAuth2Auth) -> bool:
-    """Return True if One Runtime sends a code challenge to the provider.
-
-    RFC 9700, 2.1.1 requires PKCE. One Runtime sends a challenge even if the provider's support for PKCE is unknown.
-    Such a challenge is harmless, because servers ignore unknown parameters (RFC 6749, 3.1).
-    """
-    return auth.pkce != "avoid"
 
 
 def new_code_verifier() -> str:

@@ -1,9 +1,10 @@
 """Define the auth type `client_credentials`: the end user enters an OAuth client (RFC 6749, 4.4)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
 from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.grants import ClientCredentials
 from one_runtime.catalog.oauth2 import CLIENT_OWN
 
 
@@ -18,6 +19,10 @@ class ClientCredentialsAuth(TokenAuth):
         if [field.name for field in self.fields[:2]] != ["client_id", "client_secret"]:
             yield "fields: client_credentials must begin with client_id and client_secret"
         yield from self.token.refuse_own(CLIENT_OWN)
+
+    def probe_grant(self, fields: Mapping[str, str], _: str, /) -> ClientCredentials:
+        """Return the credentials of a made-up OAuth client."""
+        return ClientCredentials(fields)
 
     def templates(self) -> Iterator[str]:
         """Yield every template of the entry, and templates for `client_id` and `client_secret`.

@@ -1,11 +1,14 @@
 """Define the auth type `oauth2`: the end user authorizes access on the provider's page (RFC 6749, 4.1)."""
 
+import secrets
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Annotated, ClassVar, Final, Literal
 
+from one_runtime.catalog import examples
 from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.grants import AuthorizationCode
 from one_runtime.catalog.lookup import LookupRequest
 from one_runtime.catalog.oauth2 import (
     CLIENT_OWN,
@@ -20,6 +23,7 @@ from one_runtime.catalog.parts import CredentialField, HostGuard, Many, RequestT
 from one_runtime.catalog.received_values import ReceivedValue, ValueSource
 from one_runtime.catalog.templates import UrlTemplate, names_in, split_url
 
+_PROBE_REDIRECT: Final = "https://probe.invalid/connect/callback"
 _TOKEN_OWN: Final = CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "refresh_token"}
 
 
@@ -67,6 +71,19 @@ class OAuth2Auth(TokenAuth):
         """
         return self.predefined - {field.name for field in self.fields}
 
+    @property
+    def uses_pkce(self) -> bool:
+        """Return True if One Runtime sends a PKCE code challenge to the provider.
+
+        RFC 9700, 2.1.1 requires PKCE. One Runtime sends a challenge even if the provider's support for PKCE is unknown.
+        Such a challenge is harmless, because servers ignore unknown parameters (RFC 6749, 3.1).
+        """
+        return self.pkce != "avoid"
+
+    def probe_grant(self, _: Mapping[str, str], code_verifier: str, /) -> AuthorizationCode:
+        """Return a made-up authorization code."""
+        return AuthorizationCode(secrets.token_hex(16), _PROBE_REDIRECT, code_verifier if self.uses_pkce else None)
+
     @cached_property
     def sends_client(self) -> bool:
         """Return True if requests to the API contain a value of the OAuth client, such as a developer token."""
@@ -80,6 +97,10 @@ class OAuth2Auth(TokenAuth):
         Omit each stored value that the entry no longer declares in `client.fields`.
         """
         return {part.name: stored[part.name] for part in self.client.fields if part.name in stored}
+
+    def example_client_fields(self) -> dict[str, str]:
+        """Return an example value of each field that a registered OAuth client has besides its id and its secret."""
+        return {part.name: examples.generate_field(part) for part in self.client.fields}
 
     @property
     def names_hosts(self) -> bool:
