@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import ValidationError
 
-from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.model import Integration

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select
 
-from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.clock import system_clock
 from one_runtime.connections import connections
 from one_runtime.connections.credentials import TokenMetadata

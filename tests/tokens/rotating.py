@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from one_runtime.auth_types import OAuth2Method
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.loader import Catalog
@@ -178,7 +177,6 @@ async def connect(
             ("read",),
         )
         secrets = {name: first_tokens[name] for name in ("access_token", "refresh_token")}
-        method = OAuth2Method(auth_of(installation))
         new = NewConnection(
             end_user_id=end_user_id,
             integration_slug=SLUG,
@@ -191,7 +189,7 @@ async def connect(
             agreed=True,
             scopes=("read",),
             expires_at=tokens.expires_at,
-            token_metadata=TokenMetadata(client.id, method.refresh_due_at(secrets, tokens, now)),
+            token_metadata=TokenMetadata(client.id, auth_of(installation).refresh_due_at(secrets, tokens, now)),
         )
         actor = Actor(organization_id, "system")
         connection, _ = await connections.create_or_replace(

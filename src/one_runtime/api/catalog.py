@@ -22,8 +22,7 @@ from one_runtime.api.headers import (
 from one_runtime.api.list_query import CATEGORY, LOGO, IntegrationQuery, search_parameter, slug_parameter
 from one_runtime.api.routing import PUBLIC, AsgiRoute, Installed, Routes, RouteSpec
 from one_runtime.api.services import services_of
-from one_runtime.auth_types import oauth2_of
-from one_runtime.catalog.auth_types import Auth, AuthType
+from one_runtime.catalog.auth_types import Auth, AuthType, oauth2_of
 from one_runtime.catalog.model import CATEGORIES, Category, Integration
 from one_runtime.catalog.oauth2 import Pkce, Refresh
 from one_runtime.catalog.parts import VerifiedHow

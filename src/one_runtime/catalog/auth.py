@@ -8,13 +8,14 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Final
+from datetime import datetime
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
 from one_runtime.catalog.examples import requires_fixed_end
 from one_runtime.catalog.grants import Grant
-from one_runtime.catalog.oauth2 import ScopeList, TokenEndpointSpec, TokenLifetimes
+from one_runtime.catalog.oauth2 import ExpiringTokens, ScopeList, TokenEndpointSpec, TokenLifetimes
 from one_runtime.catalog.parts import (
     AccountIdentity,
     CredentialField,
@@ -81,6 +82,34 @@ class AuthBase(EntryPart):
         yield from _check_names(self)
         yield from _check_hosts(self)
         yield from _check_verification(self)
+
+    @property
+    def token_auth(self) -> "TokenAuth | None":
+        """Return this auth type if it has tokens. Return None for a credential without tokens, such as an API key."""
+        return None
+
+    @property
+    def needs_registered_client(self) -> bool:
+        """Return True if a connection needs a registered OAuth client of the organization or the operator."""
+        return False
+
+    @property
+    def can_be_revoked(self) -> bool:
+        """Return True if the provider revokes tokens on request (RFC 7009)."""
+        return False
+
+    @property
+    def sends_client(self) -> bool:
+        """Return True if requests to the API contain a value of the OAuth client, such as a developer token."""
+        return False
+
+    @staticmethod
+    def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
+        """Return the credentials that an API caller needs to call the provider directly.
+
+        Without tokens, these are all credentials: a caller sends them unchanged to the provider's API.
+        """
+        return dict(credentials)
 
     def predefined_names(self) -> frozenset[str]:
         """Return the names that a template (a text with `{name}`) may use without a declaration in the entry."""
@@ -217,6 +246,47 @@ class TokenAuth(AuthBase):
     scopes: ScopeList = ScopeList.model_construct()
     lifetimes: TokenLifetimes = TokenLifetimes.model_construct()
     send: CredentialPlacement = CredentialPlacement.model_construct(headers={"Authorization": "Bearer {access_token}"})
+
+    @property
+    def token_auth(self) -> Self:
+        """Return this auth type, which has tokens."""
+        return self
+
+    @abstractmethod
+    def first_grant(self, credentials: Mapping[str, str], /) -> Grant | None:
+        """Return the grant for the values that the end user entered.
+
+        Return None if the end user authorizes the access on the provider's page.
+        """
+
+    @abstractmethod
+    def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> Grant | None:
+        """Return the grant for a refresh. Return None if One Runtime cannot refresh the tokens.
+
+        `secrets`: the stored credentials. `scopes`: the granted scopes.
+        """
+
+    def refresh_due_at(self, secrets: Mapping[str, str], tokens: ExpiringTokens, now: datetime) -> datetime | None:
+        """Return the time of the next refresh for tokens that were issued at `now`.
+
+        Return None if no refresh is necessary. If One Runtime cannot refresh the tokens, return the time at which the
+        tokens expire. The end user then has to connect again.
+        """
+        if self.refresh_grant(secrets, ()) is None:
+            return tokens.expires_at
+        return self.lifetimes.next_refresh_at(tokens, now)
+
+    def client_values(self, _: str, __: Mapping[str, str], /) -> dict[str, str]:
+        """Return the values of a registered OAuth client for use in templates: its id and its fields, without secret.
+
+        Return no values if the end user enters the client, because the credentials then already contain its values.
+        """
+        return {}
+
+    @staticmethod
+    def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
+        """Return the access token. Omit refresh tokens and client secrets, which only One Runtime needs."""
+        return {"access_token": credentials["access_token"]}
 
     def secret_urls(self) -> tuple[UrlTemplate, ...]:
         """Return the parts of every URL that receives the client's secret."""

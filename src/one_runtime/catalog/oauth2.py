@@ -6,7 +6,8 @@ token. A template may use only values that One Runtime already has at the time o
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Final, Literal, TypeAlias
+from datetime import datetime, timedelta
+from typing import Annotated, Final, Literal, Protocol, TypeAlias
 
 from pydantic import Field, StringConstraints
 
@@ -40,6 +41,9 @@ _AUTHORIZATION_OWN: Final = frozenset(
     {"client_id", "code_challenge", "code_challenge_method", "redirect_uri", "response_type", "scope", "state"}
 )
 CLIENT_OWN: Final = frozenset({"client_id", "client_secret"})
+
+_MARGIN: Final = timedelta(minutes=5)
+_PART_OF_SHORT_LIFE: Final = 5  # a lifetime of less than 25 minutes has a margin of a fifth of the lifetime
 
 
 class ClientRegistration(EntryPart):
@@ -221,6 +225,18 @@ class RevocationEndpointSpec(EntryPart):
         yield from self.headers.values()
 
 
+class ExpiringTokens(Protocol):
+    """Issued tokens. A time is None for a token that never expires, or whose expiry is unknown."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """Return the time at which the access token expires."""
+
+    @property
+    def refresh_expires_at(self) -> datetime | None:
+        """Return the time at which the refresh token expires."""
+
+
 class TokenLifetimes(EntryPart):
     """Lifetimes in seconds.
 
@@ -231,7 +247,29 @@ class TokenLifetimes(EntryPart):
     access: Seconds | None = None
     refresh: Seconds | None = None
 
+    def next_refresh_at(self, tokens: ExpiringTokens, now: datetime) -> datetime | None:
+        """Return the time of the next refresh of tokens that were issued at `now`. Return None if no token expires.
+
+        A refresh must happen before the access token expires. Some refresh tokens expire too. A refresh must also
+        happen before the refresh token expires.
+        """
+        unused = now + timedelta(seconds=self.refresh) if self.refresh is not None else None
+        moments = [_ahead(tokens.expires_at, now), _halfway(tokens.refresh_expires_at, now), _halfway(unused, now)]
+        return min((moment for moment in moments if moment is not None), default=None)
+
 
 def _refuse_own(where: str, params: Iterable[str], own: frozenset[str]) -> Iterator[str]:
     for name in sorted(own & set(params)):
         yield f"{where}: {name} is a reserved parameter, which an entry must not set"
+
+
+def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
+    return None if expires_at is None else expires_at - min(_MARGIN, (expires_at - now) / _PART_OF_SHORT_LIFE)
+
+
+def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
+    """Return the time halfway between now and the expiry of a refresh token.
+
+    Half of the lifetime is then left for retries, because the provider or One Runtime can be unavailable for days.
+    """
+    return None if moment is None else now + (moment - now) / 2

@@ -7,7 +7,6 @@ from typing import Final, Literal
 
 import typer
 
-from one_runtime.auth_types import auth_method
 from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.model import Integration
@@ -116,7 +115,7 @@ def _testable_auth(integration: Integration, auth_type: str | None) -> Auth:
 
     Raises: InvalidInput.
     """
-    testable = [auth for auth in integration.auth if auth_method(auth).tokens is None]
+    testable = [auth for auth in integration.auth if auth.token_auth is None]
     for auth in testable:
         if auth_type in (None, auth.type):
             return auth

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.grants import AuthorizationCode
 from one_runtime.catalog.model import Integration
@@ -517,9 +517,7 @@ def _expired() -> AuthorizationExpired:
 
 
 def _client_identity(client: OAuthClient | None, secret: AttemptSecret) -> ClientIdentity:
-    if client is not None:
-        return client.client
-    return ClientIdentity(secret.credentials.get("client_id", ""), secret.credentials.get("client_secret"))
+    return client.client if client is not None else ClientIdentity.entered(secret.credentials)
 
 
 def _public_fields(auth: OAuth2Auth, client: OAuthClient | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy import bindparam, func, select
 
-from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.organization_catalogs import unknown

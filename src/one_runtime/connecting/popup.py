@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.auth_types import oauth2_of
-from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.auth_types import Auth, oauth2_of
 from one_runtime.catalog.model import CustomIntegration, Integration
 from one_runtime.catalog.popular import POPULARITY
 from one_runtime.catalog.request import ConnectionValues, clean_values

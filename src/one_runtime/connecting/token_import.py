@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from one_runtime.auth_types import auth_method, oauth2_of
-from one_runtime.catalog.auth_types import Auth, AuthType
+from one_runtime.catalog.auth_types import Auth, AuthType, oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.parts import CredentialField, Param
@@ -147,7 +146,7 @@ async def _verify(
     if oauth2 is not None:
         return await _verify_tokens(installation, organization_id, integration, oauth2, request)
     values = clean_values(auth, request.params, request.credentials, wording=_wording(integration))
-    if request.check or auth_method(auth).tokens is not None:
+    if request.check or auth.token_auth is not None:
         return await verify_credentials(installation, organization_id, integration, auth, values)
     return unverified_account(integration, auth, values)
 

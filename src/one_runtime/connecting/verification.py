@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from one_runtime.auth_types import OAuth2Method, auth_method
 from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.grants import ShortLivedToken
@@ -36,6 +35,7 @@ from one_runtime.egress.client import Egress
 from one_runtime.egress.errors import TargetRefused
 from one_runtime.encryption import key_ring
 from one_runtime.integrations.oauth_clients import OAuthClient, require_field_hosts
+from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import (
     EndpointTargetRefused,
     EndpointUnreachable,
@@ -153,13 +153,12 @@ async def verify_credentials(
     response; KeyNotInRing if this process could not store the tokens.
     """
     egress = installation.egress.for_tenant(organization_id)
-    method = auth_method(auth).tokens
-    first_grant = method.first_grant(values) if method is not None else None
-    if method is None or first_grant is None:
+    token_auth = auth.token_auth
+    grant = token_auth.first_grant(values.credentials) if token_auth is not None else None
+    if token_auth is None or grant is None:
         account = await check_credentials(egress, integration, auth, values)
         return VerifiedAccount(integration, auth.type, account, values.params, values.credentials)
-    client, grant = first_grant
-    endpoint = TokenEndpoint(integration, method.auth, client, values.params)
+    endpoint = TokenEndpoint(integration, token_auth, ClientIdentity.entered(values.credentials), values.params)
     async with installation.database.read() as tx:
         await key_ring.require_active_key(tx, installation.vault)
     try:
@@ -182,8 +181,8 @@ async def verify_credentials(
         ) from error
     secrets = merge_tokens(values.credentials, replace(tokens, refresh_token=None))
     account = await check_credentials(egress, integration, auth, ConnectionValues(values.params, secrets))
-    scopes = requested_scopes(method.auth.scopes, None, values.params)
-    due_at = method.refresh_due_at(secrets, tokens, installation.clock())
+    scopes = requested_scopes(token_auth.scopes, None, values.params)
+    due_at = token_auth.refresh_due_at(secrets, tokens, installation.clock())
     return VerifiedAccount(
         integration=integration,
         auth_type=auth.type,
@@ -252,8 +251,7 @@ async def verify_tokens(
     egress = installation.egress.for_tenant(organization_id)
     params = {**granted.params, **read_received(auth, "token_response", granted.tokens.document)}
     client = granted.client
-    method = OAuth2Method(auth)
-    client_fields = {} if client is None else method.client_values(client.client.client_id, client.fields)
+    client_fields = {} if client is None else auth.client_values(client.client.client_id, client.fields)
     secrets = granted.secrets
     sent = {**client_fields, **secrets}
     if granted.selected is not None:
@@ -271,7 +269,7 @@ async def verify_tokens(
         account = await check_credentials(egress, integration, auth, values)
     if account.id is None and auth.check is None:
         account = ProviderAccount(*read_identity(auth, values))
-    due_at = method.refresh_due_at(secrets, granted.tokens, installation.clock())
+    due_at = auth.refresh_due_at(secrets, granted.tokens, installation.clock())
     return VerifiedAccount(
         integration=integration,
         auth_type=auth.type,

@@ -17,7 +17,6 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import Select, Text, bindparam, cast, delete, func, insert, or_, select, update
 
-from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
@@ -192,7 +191,7 @@ _FIRST: Final = "00000000-0000-0000-0000-000000000000"
 def can_be_revoked(integration: Integration | None, auth_type: str) -> bool:
     """Return True if the provider can revoke tokens of this auth type."""
     auth = integration.auth_of(auth_type) if integration is not None else None
-    return auth is not None and auth_method(auth).can_be_revoked
+    return auth is not None and auth.can_be_revoked
 
 
 async def queue_revocation(

@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from starlette.responses import Response
 
-from one_runtime.auth_types import auth_method, oauth2_of
+from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.public_values import public_values
 from one_runtime.catalog.scopes import DescribedScope, describe_scopes
 from one_runtime.connections.search import FoundConnection
@@ -188,4 +188,4 @@ def _describe(shown: ConnectionView, scopes: Sequence[str]) -> list[DescribedSco
 
 def _has_tokens(shown: ConnectionView) -> bool:
     auth = shown.integration.auth_of(shown.connection.auth_type) if shown.integration is not None else None
-    return auth is not None and auth_method(auth).tokens is not None
+    return auth is not None and auth.token_auth is not None

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
-from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.oauth2 import ScopeList
 from one_runtime.catalog.scopes import DescribedScope, describe_scopes

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.auth_types import TokenMethod, auth_method
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import TokenAuth
 from one_runtime.catalog.auth_types import Auth
@@ -74,7 +73,7 @@ async def probe(
             run(integration, auth)
             for integration in integrations
             for auth in integration.auth
-            if auth.fields or auth_method(auth).tokens is not None
+            if auth.fields or auth.token_auth is not None
         )
     )
 
@@ -100,31 +99,32 @@ def table(probed: Iterable[Probed]) -> str:
 
 
 async def _probe(integration: Integration, auth: Auth, egress: Egress, clock: Clock) -> Probed:
-    tokens = auth_method(auth).tokens
-    obstacle = _find_obstacle(auth, tokens)
+    token_auth = auth.token_auth
+    obstacle = _find_obstacle(auth)
     result: tuple[str, Verdict]
     try:
         if obstacle is not None:
             result = obstacle, "not_probed"
-        elif tokens is None:
+        elif token_auth is None:
             result = await _probe_check(integration, auth, egress)
         else:
-            result = await _probe_token(integration, tokens.auth, egress, clock)
+            result = await _probe_token(integration, token_auth, egress, clock)
     except (InvalidInput, UnexpectedValue, ValueError) as error:
         result = str(error), "wrong"
-    what: Target = "check" if tokens is None else "token"
+    what: Target = "check" if token_auth is None else "token"
     expected = {"check": "refused", "token": "an OAuth error"}[what]
     return Probed(integration.slug, auth.type, what, expected, *result, clock())
 
 
-def _find_obstacle(auth: Auth, tokens: TokenMethod | None) -> str | None:
+def _find_obstacle(auth: Auth) -> str | None:
     """Return the reason why a probe needs an account. Return None if a probe needs no account.
 
     Example of a reason: the host contains the customer's name.
     """
-    if tokens is None and auth.check_missing is not None:
+    token_auth = auth.token_auth
+    if token_auth is None and auth.check_missing is not None:
         return auth.check_missing
-    urls = auth.urls() if tokens is None else (split_url(tokens.auth.token.url),)
+    urls = auth.urls() if token_auth is None else (split_url(token_auth.token.url),)
     selectable = {part.name for part in auth.params if part.options or part.default is not None}
     for url in urls:
         for name in names_in(url.authority):

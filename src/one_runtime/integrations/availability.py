@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
 from one_runtime.integrations.byte_cache import ByteCache
 
@@ -106,7 +105,7 @@ def available_auth_types(integration: Integration, clients: Collection[str]) -> 
     `clients`: the integrations with an OAuth client of the organization or the operator.
     """
     has_client = integration.slug in clients
-    return tuple(auth.type for auth in integration.auth if has_client or not auth_method(auth).needs_registered_client)
+    return tuple(auth.type for auth in integration.auth if has_client or not auth.needs_registered_client)
 
 
 def _register_client(slug: str) -> str:

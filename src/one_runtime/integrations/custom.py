@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog import organization_catalogs
-from one_runtime.catalog.auth_types import AUTH_TYPES
+from one_runtime.catalog.auth_types import AUTH_TYPES, oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import CustomIntegration
 from one_runtime.catalog.organization_catalogs import StoredIntegration

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog import organization_catalogs
+from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.custom import CustomEntry, as_yaml, written
 from one_runtime.catalog.model import CustomIntegration
 from one_runtime.catalog.organization_catalogs import StoredIntegration

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import bindparam, exists, insert, select, update
 
-from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import CUSTOM, Integration
 from one_runtime.catalog.request import resolve_url

@@ -11,7 +11,6 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, ScalarSelect, Text, bindparam, cast, func, literal_column, select
 
-from one_runtime.auth_types import auth_method
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import CUSTOM, Integration
 from one_runtime.catalog.search import search
@@ -134,7 +133,7 @@ class CatalogFilter:
 
 def needs_client(integration: Integration) -> bool:
     """Return True if an auth type of the integration needs an OAuth client."""
-    return any(auth_method(auth).needs_registered_client for auth in integration.auth)
+    return any(auth.needs_registered_client for auth in integration.auth)
 
 
 async def load_team_catalog(tx: Transaction, installation: Installation, organization_id: str) -> TeamCatalog:

@@ -1,7 +1,9 @@
 """Authenticate an OAuth client to a provider (RFC 6749, section 2)."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 from urllib.parse import quote_plus
 
 from one_runtime.catalog.oauth2 import ClientAuth, TokenEndpointSpec
@@ -14,6 +16,11 @@ class ClientIdentity:
 
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def entered(cls, credentials: Mapping[str, str]) -> Self:
+        """Return the OAuth client that the end user entered."""
+        return cls(credentials.get("client_id", ""), credentials.get("client_secret"))
 
     @property
     def secrets(self) -> tuple[str, ...]:

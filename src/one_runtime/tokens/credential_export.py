@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from one_runtime.auth_types import AUTH_METHODS
+from one_runtime.catalog.auth_types import AUTH_TYPES
 from one_runtime.connections import credentials
 from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
@@ -29,7 +29,7 @@ async def read_stored_credentials(
                 stored = await credentials.load(tx, installation.vault, connection.key)
             except SealBroken:
                 continue
-            found[connection.id] = AUTH_METHODS[connection.auth_type].exposes(stored.secrets)
+            found[connection.id] = AUTH_TYPES[connection.auth_type].exposes(stored.secrets)
     async with installation.database.write() as writing:
         await organizations.get(writing, actor.organization_id)
         for connection in page:

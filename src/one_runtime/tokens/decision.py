@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.auth_types import RefreshGrant
+from one_runtime.catalog.grants import Grant
 from one_runtime.connections.credentials import Refusals, StoredCredential
 from one_runtime.tokens.state import CredentialState
 
@@ -95,7 +95,7 @@ class Refresh:
     `usable`: True if callers can use the present credentials while another process sends the refresh request.
     """
 
-    grant: RefreshGrant
+    grant: Grant
     usable: bool
 
 
@@ -169,13 +169,13 @@ def count_refusal(stored: StoredCredential, now: datetime, *, has_other_cause: b
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
     """Return the schedule of fresh credentials.
 
-    If `state.token_method` is None, the credentials need no refresh. Such credentials can still have a due time, for
+    If `state.token_auth` is None, the credentials need no refresh. Such credentials can still have a due time, for
     two reasons:
 
     - An older version of One Runtime replaced the tokens by a key. The worker must stop processing the credentials.
     - The catalog no longer contains the integration. The worker tries again later.
     """
-    if state.stored.token_metadata.refresh_due_at is None or state.token_method is not None:
+    if state.stored.token_metadata.refresh_due_at is None or state.token_auth is not None:
         return None
     return now + RETRY_CONFIGURATION if state.auth is None else "never"
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from one_runtime.auth_types import auth_method
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import is_custom
 from one_runtime.catalog.templates import fill, split_url
@@ -26,12 +25,12 @@ def token_host(catalog: Catalog, organization_id: str, slug: str, auth_type: str
     """
     integration = catalog.get(slug)
     auth = integration.auth_of(auth_type) if integration is not None else None
-    method = auth_method(auth).tokens if auth is not None else None
-    if is_custom(slug) or method is None:
+    token_auth = auth.token_auth if auth is not None else None
+    if is_custom(slug) or token_auth is None:
         return f"{organization_id} {slug}"
-    token = method.auth.token
+    token = token_auth.token
     template = split_url(token.refresh_url or token.url, allow_http=True).authority
-    host = fill(template, method.auth.complete(params))
+    host = fill(template, token_auth.complete(params))
     return f"{organization_id} {template}" if host is None else host.lower()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias, cast
 
-from one_runtime.auth_types import RefreshGrant
+from one_runtime.catalog.grants import Grant
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CredentialsRefused
@@ -75,9 +75,7 @@ class Lease:
 Outcome: TypeAlias = tuple[CredentialState, Decision]
 
 
-async def store_tokens(
-    installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet
-) -> Outcome:
+async def store_tokens(installation: Installation, state: CredentialState, grant: Grant, tokens: TokenSet) -> Outcome:
     """Commit the new tokens before any caller receives the tokens.
 
     Until the commit, only this process has the new tokens. So the process repeats a failed commit for the time
@@ -107,7 +105,7 @@ async def store_tokens(
             left -= min(time.monotonic() - begun, _LONGEST_ATTEMPT)
 
 
-async def _commit(installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet) -> Outcome:
+async def _commit(installation: Installation, state: CredentialState, grant: Grant, tokens: TokenSet) -> Outcome:
     """Store the new tokens if the row still holds the refresh token that this process sent.
 
     Otherwise, queue the new tokens for revocation. Raises: NotFound; Unavailable.
@@ -133,10 +131,10 @@ async def _replace_tokens(
     tx: Transaction, installation: Installation, state: CredentialState, current: CredentialState, tokens: TokenSet
 ) -> CredentialState:
     """Replace the tokens of the locked row, and set the connection's status."""
-    method, now = state.token_method, installation.clock()
-    assert method is not None  # noqa: S101 - a state with a grant has a token method
+    auth, now = state.token_auth, installation.clock()
+    assert auth is not None  # noqa: S101 - a state with a grant has tokens
     secrets = merge_tokens(current.stored.secrets, tokens)
-    due_at = method.refresh_due_at(secrets, tokens, now)
+    due_at = auth.refresh_due_at(secrets, tokens, now)
     metadata = replace(current.stored.token_metadata, refresh_due_at=due_at)
     scopes = tokens.scopes or current.connection.scopes
     present = current.connection
@@ -167,7 +165,7 @@ async def _revoke_later(
 async def record_refusal(
     installation: Installation,
     state: CredentialState,
-    grant: RefreshGrant,
+    grant: Grant,
     refusal: OAuthError,
     request: CredentialRequest,
 ) -> Outcome:

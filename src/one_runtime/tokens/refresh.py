@@ -21,7 +21,8 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from one_runtime.auth_types import AUTH_METHODS, RefreshGrant, oauth2_of
+from one_runtime.catalog.auth_types import AUTH_TYPES, oauth2_of
+from one_runtime.catalog.grants import Grant
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import audience_change, connections, credentials, discarding
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
@@ -175,7 +176,7 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
     async with installation.database.write() as tx:
         now = installation.clock()
         await events.record(tx, actor, "connection.credentials_read", now, usable.connection.subject)
-    exposed = AUTH_METHODS[usable.connection.auth_type].exposes(usable.values.credentials)
+    exposed = AUTH_TYPES[usable.connection.auth_type].exposes(usable.values.credentials)
     return replace(usable, values=ConnectionValues(usable.values.params, exposed))
 
 
@@ -416,7 +417,7 @@ async def _record_needs_reauth(
 async def _ask_provider(
     installation: Installation,
     state: CredentialState,
-    grant: RefreshGrant,
+    grant: Grant,
     lease: Lease,
     request: CredentialRequest,
     answered: asyncio.Event,
@@ -457,15 +458,14 @@ async def _ask_provider(
 
 
 def _token_endpoint(state: CredentialState) -> TokenEndpoint:
-    integration, method, secrets = state.integration, state.token_method, state.stored.secrets
-    if integration is None or method is None:
+    integration, auth = state.integration, state.token_auth
+    if integration is None or auth is None:
         raise NotFound("The integration of this connection no longer exists.")
-    params = method.auth.complete(state.connection.params)
+    params = auth.complete(state.connection.params)
     if state.client is None:  # the end user entered the OAuth client
-        client = ClientIdentity(secrets.get("client_id", ""), secrets.get("client_secret"))
-        return TokenEndpoint(integration, method.auth, client, params)
-    known = {**params, **method.client_values(state.client.client.client_id, state.client.fields)}
+        return TokenEndpoint(integration, auth, ClientIdentity.entered(state.stored.secrets), params)
+    known = {**params, **auth.client_values(state.client.client.client_id, state.client.fields)}
     oauth2 = oauth2_of(state.auth)
     if oauth2 is not None:
         oauth_clients.require_host(state.client, integration.name, oauth2, known)
-    return TokenEndpoint(integration, method.auth, state.client.client, known)
+    return TokenEndpoint(integration, auth, state.client.client, known)

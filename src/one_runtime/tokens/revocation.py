@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.grants import RefreshToken
 from one_runtime.catalog.model import Integration
@@ -199,7 +199,7 @@ async def _client(
     """Return the OAuth client of the tokens, and the values for the request's templates. Raises: OneRuntimeError."""
     params = auth.complete(pending.params)
     if pending.oauth_client_id is None:
-        return ClientIdentity(pending.tokens.get("client_id", ""), pending.tokens.get("client_secret")), params
+        return ClientIdentity.entered(pending.tokens), params
     async with installation.database.read() as tx:
         client = await oauth_clients.get(tx, installation.vault, pending.organization_id, pending.oauth_client_id)
     values = {**params, **client.fields_of(auth)}

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, case, func, select
 
-from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import connections, credentials

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from one_runtime.auth_types import RefreshGrant, TokenMethod, auth_method, oauth2_of
-from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.auth_types import Auth, oauth2_of
+from one_runtime.catalog.grants import Grant
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import connections
@@ -41,27 +42,25 @@ class UsableCredential:
 class CredentialState:
     """A connection with its stored credential, catalog entry and OAuth client.
 
-    `integration`, `auth`: None if the catalog no longer has the entry. `token_method`: the way to issue and
-    refresh tokens; None for keys, for passwords and without an entry. `sends_client`: True if API requests contain
-    a value of the OAuth client, such as a developer token. `client`: None if the client is not loaded.
+    `integration`, `auth`: None if the catalog no longer has the entry. `client`: None if the client is not loaded.
     """
 
     connection: Connection
     stored: StoredCredential
     integration: Integration | None
     auth: Auth | None
-    token_method: TokenMethod | None
-    sends_client: bool
     client: OAuthClient | None = None
 
     @classmethod
     def of(cls, connection: Connection, stored: StoredCredential, integration: Integration | None) -> "CredentialState":
         """Return the state without an OAuth client. `integration`: None if the catalog no longer has the entry."""
         auth = integration.auth_of(connection.auth_type) if integration is not None else None
-        if auth is None:
-            return cls(connection, stored, integration, None, None, sends_client=False)
-        method = auth_method(auth)
-        return cls(connection, stored, integration, auth, method.tokens, method.sends_client)
+        return cls(connection, stored, integration, auth)
+
+    @property
+    def token_auth(self) -> TokenAuth | None:
+        """Return the auth type if it has tokens. Return None for keys, for passwords and without an entry."""
+        return self.auth.token_auth if self.auth is not None else None
 
     @property
     def integration_name(self) -> str:
@@ -76,8 +75,8 @@ class CredentialState:
         """
         params = self.auth.complete(self.connection.params) if self.auth is not None else dict(self.connection.params)
         client_fields: dict[str, str] = {}
-        if self.client is not None and self.token_method is not None:
-            client_fields = self.token_method.client_values(self.client.client.client_id, self.client.fields)
+        if self.client is not None and self.token_auth is not None:
+            client_fields = self.token_auth.client_values(self.client.client.client_id, self.client.fields)
             oauth2 = oauth2_of(self.auth)
             if oauth2 is not None:
                 oauth_clients.require_field_hosts(self.client, self.integration_name, oauth2, params)
@@ -88,14 +87,14 @@ class CredentialState:
     @property
     def needs_client(self) -> bool:
         """Return True if the state needs the OAuth client, for API requests or for `is_paused`."""
-        return self.sends_client or self.stored.refused_client_version is not None
+        return (self.auth is not None and self.auth.sends_client) or self.stored.refused_client_version is not None
 
     @property
-    def refresh_grant(self) -> RefreshGrant | None:
+    def refresh_grant(self) -> Grant | None:
         """Return the grant that a refresh sends, such as a refresh token. Return None if no refresh is possible."""
-        if self.token_method is None:
+        if self.token_auth is None:
             return None
-        return self.token_method.refresh_grant(self.stored.secrets, self.connection.scopes)
+        return self.token_auth.refresh_grant(self.stored.secrets, self.connection.scopes)
 
     @property
     def audience_changed(self) -> bool:
@@ -141,7 +140,7 @@ class CredentialState:
 
         Return False for keys and passwords.
         """
-        if self.token_method is None:
+        if self.token_auth is None:
             return False
         due_at = self.stored.token_metadata.refresh_due_at
         is_due = due_at is not None and due_at <= now
@@ -156,7 +155,7 @@ def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]
     return merged
 
 
-def holds_presented(current: RefreshGrant | None, presented: RefreshGrant) -> bool:
+def holds_presented(current: Grant | None, presented: Grant) -> bool:
     """Return True if the row's grant (`current`) has the refresh token that One Runtime sent (`presented`).
 
     The caller then stores the new tokens, even if the row's access token has changed. The provider has possibly

@@ -17,7 +17,7 @@ from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsA
 from one_runtime.catalog.auth_types.none import NoAuth
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 
-__all__ = ["AUTH_TYPES", "Auth", "AuthType"]
+__all__ = ["AUTH_TYPES", "Auth", "AuthType", "oauth2_of"]
 
 Auth: TypeAlias = Annotated[
     ApiKeyAuth | BasicAuth | NoAuth | OAuth2Auth | ClientCredentialsAuth, Field(discriminator="type")
@@ -33,6 +33,12 @@ AUTH_TYPES: Final[Mapping[str, type[AuthBase]]] = MappingProxyType(
     {_name_of(auth_class): auth_class for auth_class in get_args(get_args(Auth)[0])}
 )
 """The class of each auth type, by name. The entry of a stored connection can be deleted, its class cannot."""
+
+
+def oauth2_of(auth: Auth | None) -> OAuth2Auth | None:
+    """Return `auth` if the auth type is `oauth2`. Otherwise, return None."""
+    return auth if auth is not None and auth.type == "oauth2" else None
+
 
 if TYPE_CHECKING:
     AuthType: TypeAlias = str

@@ -20,6 +20,15 @@ class ClientCredentialsAuth(TokenAuth):
             yield "fields: client_credentials must begin with client_id and client_secret"
         yield from self.token.refuse_own(CLIENT_OWN)
 
+    def first_grant(self, credentials: Mapping[str, str], /) -> ClientCredentials:
+        """Return the OAuth client that the end user entered."""
+        return ClientCredentials(credentials)
+
+    def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> ClientCredentials:
+        """Return the stored OAuth client, to request the scopes that are granted."""
+        fields = {name: value for name, value in secrets.items() if name != "access_token"}
+        return ClientCredentials(fields, scopes or None)
+
     def probe_grant(self, fields: Mapping[str, str], _: str, /) -> ClientCredentials:
         """Return the credentials of a made-up OAuth client."""
         return ClientCredentials(fields)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import TokenAuth
-from one_runtime.catalog.grants import AuthorizationCode
+from one_runtime.catalog.grants import AuthorizationCode, RefreshToken
 from one_runtime.catalog.lookup import LookupRequest
 from one_runtime.catalog.oauth2 import (
     CLIENT_OWN,
@@ -79,6 +79,32 @@ class OAuth2Auth(TokenAuth):
         Such a challenge is harmless, because servers ignore unknown parameters (RFC 6749, 3.1).
         """
         return self.pkce != "avoid"
+
+    @property
+    def needs_registered_client(self) -> bool:
+        """Return False if each end user enters their own OAuth client, and True otherwise."""
+        return self.client.owner != "customer"
+
+    @property
+    def can_be_revoked(self) -> bool:
+        """Return True if the provider revokes tokens on request (RFC 7009)."""
+        return self.revocation is not None
+
+    def first_grant(self, _: Mapping[str, str], /) -> None:
+        """Return None, because the end user has not authorized the access yet."""
+
+    def refresh_grant(self, secrets: Mapping[str, str], _: tuple[str, ...], /) -> RefreshToken | None:
+        """Return the refresh token. Return None if One Runtime cannot refresh the tokens.
+
+        The grant also contains the access token, because some providers require the access token for a refresh.
+        """
+        if self.refresh == "none" or ("refresh_token" not in secrets and not self.token.refresh_params):
+            return None
+        return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
+
+    def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
+        """Return the client id, and the stored client fields that the entry declares."""
+        return {"client_id": client_id, **self.client_fields(fields)}
 
     def probe_grant(self, _: Mapping[str, str], code_verifier: str, /) -> AuthorizationCode:
         """Return a made-up authorization code."""

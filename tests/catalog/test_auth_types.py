@@ -1,15 +1,13 @@
-"""Every auth type has one object, and the objects answer as their entries say."""
+"""Every auth type is one class, and its objects answer as their entries say."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from one_runtime.auth_types import AUTH_METHODS, TokenMethod, auth_method, oauth2_of
-from one_runtime.catalog.auth_types import AUTH_TYPES, Auth
+from one_runtime.catalog.auth import TokenAuth
+from one_runtime.catalog.auth_types import AUTH_TYPES, Auth, AuthType, oauth2_of
 from one_runtime.catalog.grants import ClientCredentials, RefreshToken
-from one_runtime.catalog.request import ConnectionValues
-from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.token_response import TokenSet
 from tests.catalog.example import API_KEY, OAUTH2, api_key, entry_of, oauth2
 
@@ -48,10 +46,10 @@ def client_credentials(**changes: Any) -> Auth:
     return auth_of({**CLIENT_CREDENTIALS, **changes})
 
 
-def token_method(auth: Auth) -> TokenMethod:
-    method = auth_method(auth).tokens
-    assert method is not None
-    return method
+def with_tokens(auth: Auth) -> TokenAuth:
+    token_auth = auth.token_auth
+    assert token_auth is not None
+    return token_auth
 
 
 def tokens(**changes: Any) -> TokenSet:
@@ -62,14 +60,14 @@ def tokens(**changes: Any) -> TokenSet:
 ALL = [api_key(), basic(), public(), oauth2(), client_credentials()]
 
 
-def test_every_auth_type_of_the_catalog_has_one_object() -> None:
-    assert list(AUTH_METHODS) == list(AUTH_TYPES)
-    assert [auth_method(auth).name for auth in ALL] == list(AUTH_TYPES)
-    assert all(type(auth_method(auth)) is AUTH_METHODS[auth.type] for auth in ALL)
+def test_every_auth_type_of_the_catalog_is_one_class() -> None:
+    assert get_args(AuthType) == tuple(AUTH_TYPES)
+    assert [auth.type for auth in ALL] == list(AUTH_TYPES)
+    assert all(type(auth) is AUTH_TYPES[auth.type] for auth in ALL)
 
 
 def test_only_oauth2_and_client_credentials_have_tokens() -> None:
-    assert [auth.type for auth in ALL if auth_method(auth).tokens] == ["oauth2", "client_credentials"]
+    assert [auth.type for auth in ALL if auth.token_auth] == ["oauth2", "client_credentials"]
 
 
 def test_only_oauth2_has_a_consent_page() -> None:
@@ -78,88 +76,85 @@ def test_only_oauth2_has_a_consent_page() -> None:
 
 
 def test_oauth2_needs_a_registered_client_unless_each_customer_has_one() -> None:
-    assert [auth.type for auth in ALL if auth_method(auth).needs_registered_client] == ["oauth2"]
+    assert [auth.type for auth in ALL if auth.needs_registered_client] == ["oauth2"]
     of_customer = oauth2(client={"owner": "customer"}, fields=CLIENT_FIELDS)
-    assert not auth_method(of_customer).needs_registered_client
+    assert not of_customer.needs_registered_client
 
 
 @pytest.mark.parametrize("name", ["api_key", "basic", "none"])
 def test_typed_credentials_are_exposed_as_they_are(name: str) -> None:
-    assert AUTH_METHODS[name].exposes({"api_key": "k", "other": "o"}) == {"api_key": "k", "other": "o"}
+    assert AUTH_TYPES[name].exposes({"api_key": "k", "other": "o"}) == {"api_key": "k", "other": "o"}
 
 
 @pytest.mark.promise("P4")
 @pytest.mark.parametrize("name", ["oauth2", "client_credentials"])
 def test_only_the_access_token_is_exposed_of_tokens(name: str) -> None:
     secrets = {"access_token": "a", "refresh_token": "r", "client_id": "c", "client_secret": "s"}
-    assert AUTH_METHODS[name].exposes(secrets) == {"access_token": "a"}
+    assert AUTH_TYPES[name].exposes(secrets) == {"access_token": "a"}
 
 
 def test_oauth2_is_renewed_by_its_refresh_token() -> None:
-    method = token_method(oauth2())
-    assert method.refresh_grant({"access_token": "a", "refresh_token": "r"}, ("read",)) == RefreshToken("r", "a")
-    assert method.refresh_grant({"access_token": "a"}, ()) is None
+    token_auth = with_tokens(oauth2())
+    assert token_auth.refresh_grant({"access_token": "a", "refresh_token": "r"}, ("read",)) == RefreshToken("r", "a")
+    assert token_auth.refresh_grant({"access_token": "a"}, ()) is None
 
 
 def test_oauth2_that_is_never_refreshed_has_no_renewal() -> None:
-    method = token_method(oauth2(refresh="none"))
-    assert method.refresh_grant({"access_token": "a", "refresh_token": "r"}, ()) is None
+    token_auth = with_tokens(oauth2(refresh="none"))
+    assert token_auth.refresh_grant({"access_token": "a", "refresh_token": "r"}, ()) is None
 
 
 def test_oauth2_is_renewed_by_its_access_token_where_the_provider_does_that() -> None:
     renewed_by_access = oauth2(token={**OAUTH2["token"], "refresh_params": {"access_token": "{access_token}"}})
-    assert token_method(renewed_by_access).refresh_grant({"access_token": "a"}, ()) == RefreshToken(None, "a")
+    assert with_tokens(renewed_by_access).refresh_grant({"access_token": "a"}, ()) == RefreshToken(None, "a")
 
 
 def test_client_credentials_are_renewed_by_the_client_for_the_granted_scopes() -> None:
     secrets = {"client_id": "c", "client_secret": "s", "access_token": "a"}
-    renewal = token_method(client_credentials()).refresh_grant(secrets, ("read",))
+    renewal = with_tokens(client_credentials()).refresh_grant(secrets, ("read",))
     assert renewal == ClientCredentials({"client_id": "c", "client_secret": "s"}, ("read",))
-    without_scopes = token_method(client_credentials()).refresh_grant(secrets, ())
+    without_scopes = with_tokens(client_credentials()).refresh_grant(secrets, ())
     assert without_scopes == ClientCredentials({"client_id": "c", "client_secret": "s"}, None)
 
 
 def test_client_credentials_buy_their_first_token_and_oauth2_does_not() -> None:
-    values = ConnectionValues({}, {"client_id": "c", "client_secret": "s"})
-    expected = (ClientIdentity("c", "s"), ClientCredentials(values.credentials))
-    assert token_method(client_credentials()).first_grant(values) == expected
-    assert token_method(oauth2()).first_grant(values) is None
+    credentials = {"client_id": "c", "client_secret": "s"}
+    assert with_tokens(client_credentials()).first_grant(credentials) == ClientCredentials(credentials)
+    assert with_tokens(oauth2()).first_grant(credentials) is None
 
 
 def test_tokens_are_due_five_minutes_before_they_expire() -> None:
-    due_at = token_method(client_credentials()).refresh_due_at({}, tokens(expires_at=NOW + 60 * MINUTE), NOW)
+    due_at = with_tokens(client_credentials()).refresh_due_at({}, tokens(expires_at=NOW + 60 * MINUTE), NOW)
     assert due_at == NOW + 55 * MINUTE
 
 
 def test_tokens_that_live_shortly_are_due_after_four_fifths_of_their_life() -> None:
-    due_at = token_method(client_credentials()).refresh_due_at({}, tokens(expires_at=NOW + 10 * MINUTE), NOW)
+    due_at = with_tokens(client_credentials()).refresh_due_at({}, tokens(expires_at=NOW + 10 * MINUTE), NOW)
     assert due_at == NOW + 8 * MINUTE
 
 
 def test_a_refresh_token_is_used_at_half_of_its_life() -> None:
     secrets = {"access_token": "a", "refresh_token": "r"}
-    method = token_method(oauth2(lifetimes={"refresh": 30 * 86_400}))
-    assert method.refresh_due_at(secrets, tokens(), NOW) == NOW + 15 * DAY
+    token_auth = with_tokens(oauth2(lifetimes={"refresh": 30 * 86_400}))
+    assert token_auth.refresh_due_at(secrets, tokens(), NOW) == NOW + 15 * DAY
     sooner = tokens(refresh_expires_at=NOW + 10 * DAY)
-    assert method.refresh_due_at(secrets, sooner, NOW) == NOW + 5 * DAY
+    assert token_auth.refresh_due_at(secrets, sooner, NOW) == NOW + 5 * DAY
 
 
 def test_tokens_that_never_expire_are_never_due() -> None:
     secrets = {"access_token": "a", "refresh_token": "r"}
-    assert token_method(oauth2()).refresh_due_at(secrets, tokens(), NOW) is None
+    assert with_tokens(oauth2()).refresh_due_at(secrets, tokens(), NOW) is None
 
 
 def test_tokens_without_a_renewal_are_due_when_they_expire() -> None:
     expires_at = NOW + 60 * MINUTE
-    assert (
-        token_method(oauth2()).refresh_due_at({"access_token": "a"}, tokens(expires_at=expires_at), NOW) == expires_at
-    )
+    assert with_tokens(oauth2()).refresh_due_at({"access_token": "a"}, tokens(expires_at=expires_at), NOW) == expires_at
 
 
 def test_only_an_entry_with_revocation_can_be_revoked() -> None:
     revocation = {"url": "https://login.example.com/revoke", "token_param": "token"}
-    assert auth_method(oauth2(revocation=revocation)).can_be_revoked
-    assert not any(auth_method(auth).can_be_revoked for auth in ALL)
+    assert oauth2(revocation=revocation).can_be_revoked
+    assert not any(auth.can_be_revoked for auth in ALL)
 
 
 def test_templates_may_use_the_clients_id_and_the_fields_that_the_entry_asks_for() -> None:
@@ -168,8 +163,8 @@ def test_templates_may_use_the_clients_id_and_the_fields_that_the_entry_asks_for
         client={**OAUTH2["client"], "fields": [developer_token]},
         send={"headers": {"Authorization": "Bearer {access_token}", "Developer-Token": "{developer_token}"}},
     )
-    values = token_method(with_field).client_values("client-1", {"developer_token": "d", "retired": "x"})
+    values = with_tokens(with_field).client_values("client-1", {"developer_token": "d", "retired": "x"})
     assert values == {"client_id": "client-1", "developer_token": "d"}
-    assert auth_method(with_field).sends_client
-    assert not auth_method(oauth2()).sends_client
-    assert token_method(client_credentials()).client_values("client-1", {"developer_token": "d"}) == {}
+    assert with_field.sends_client
+    assert not oauth2().sends_client
+    assert with_tokens(client_credentials()).client_values("client-1", {"developer_token": "d"}) == {}
