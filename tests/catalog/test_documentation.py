@@ -13,7 +13,6 @@ from one_runtime.catalog.custom import read_custom
 from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.lint import complaints
 from one_runtime.catalog.request import build_check, clean_values
-from one_runtime.catalog.response import read_received
 from one_runtime.catalog.tools.sheet import counts, table
 from tests.catalog.entries import ENTRIES
 from tests.in_one_test import in_one_test
@@ -127,7 +126,7 @@ def test_the_oauth2_block_of_the_page_fits_into_the_example(tmp_path: Path) -> N
     assert entry.auth_types == ("api_key", "oauth2")
     oauth2_block = entry.auth[1]
     assert isinstance(oauth2_block, OAuth2Auth)
-    assert read_received(oauth2_block, "token_response", {"api_url": "https://acme.example.com"}) == {
+    assert oauth2_block.read_received("token_response", {"api_url": "https://acme.example.com"}) == {
         "subdomain": "acme"
     }
 

@@ -9,7 +9,7 @@ from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsA
 from one_runtime.catalog.model import Integration, dump
 from one_runtime.catalog.parts import TokenRefusal
 from one_runtime.catalog.request import ConnectionValues, clean_values, inject
-from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused, read_check, read_received
+from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused, read_check
 from tests.catalog.example import API_KEY, OAUTH2, SUBDOMAIN, entry_of, oauth2
 
 HOST = {"name": "shop", "source": "token_response", "path": "api.url", "extract": r"https://([a-z0-9]+)\.example\.com"}
@@ -305,10 +305,10 @@ def test_client_credentials_may_come_with_a_lasting_refresh_token() -> None:
 
 def test_a_received_value_is_extracted() -> None:
     auth = oauth2(**AT_SHOP)
-    params = read_received(auth, "token_response", {"api": {"url": "https://acme.example.com"}})
+    params = auth.read_received("token_response", {"api": {"url": "https://acme.example.com"}})
     assert params == {"shop": "acme"}
     assert inject(auth, ConnectionValues(params, {"access_token": "t"})).base_url == "https://acme.example.com"
-    assert read_received(auth, "callback", {}) == {}
+    assert auth.read_received("callback", {}) == {}
 
 
 @pytest.mark.promise("P7")
@@ -334,17 +334,17 @@ def test_a_received_value_is_extracted() -> None:
 )
 def test_a_received_host_that_does_not_match_is_refused(url: object) -> None:
     with pytest.raises(UnexpectedValue, match="shop") as error:
-        read_received(oauth2(**AT_SHOP), "token_response", {"api": {"url": url}})
+        oauth2(**AT_SHOP).read_received("token_response", {"api": {"url": url}})
     assert "evil" not in str(error.value), "what a stranger sent is not repeated"
 
 
 def test_a_missing_value_gets_its_default_and_a_number_becomes_text() -> None:
     part = {"name": "site", "source": "callback", "pattern": "[0-9a-z]{1,9}", "default": "main"}
     auth = oauth2(received=[part], base_url="https://api.example.com/{site}")
-    assert read_received(auth, "callback", {}) == {"site": "main"}
-    assert read_received(auth, "callback", {"site": 42}) == {"site": "42"}
+    assert auth.read_received("callback", {}) == {"site": "main"}
+    assert auth.read_received("callback", {"site": 42}) == {"site": "42"}
     dots = oauth2(
         received=[{**part, "pattern": r"[.]{1,9}", "default": None}], base_url="https://api.example.com/{site}"
     )
     with pytest.raises(UnexpectedValue):
-        read_received(dots, "callback", {"site": ".."})
+        dots.read_received("callback", {"site": ".."})

@@ -8,9 +8,8 @@ import pytest
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.grants import RefreshToken
-from one_runtime.catalog.lint import build_example_answer
 from one_runtime.catalog.request import resolve_url
-from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused, read_received
+from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused
 from one_runtime.integrations.availability import available_auth_types
 from one_runtime.integrations.client_hosts import secret_hosts
 from one_runtime.oauth.authorization import expected_issuer
@@ -49,7 +48,7 @@ def test_half_of_the_entries_have_oauth2_and_many_of_them_are_verified() -> None
 def test_received_values_are_extracted_as_the_entry_defines(slug: str) -> None:
     auth = oauth2_of(slug)
     (source,) = {part.source for part in auth.received}
-    assert read_received(auth, source, build_example_answer(auth, source)) == RECEIVED[slug]
+    assert auth.read_received(source, auth.example_answer(source)) == RECEIVED[slug]
 
 
 def test_slack_reports_a_failed_revocation_and_an_invalid_token_with_http_200() -> None:
@@ -74,12 +73,12 @@ def test_oauth2_is_available_with_a_registered_client_or_a_client_of_the_custome
 def test_sharefile_is_called_at_the_control_plane_that_the_callback_names(end: str) -> None:
     auth = oauth2_of("sharefile")
     callback = {"subdomain": "acme", "appcp": f"sharefile.{end}", "apicp": f"sf-api.{end}"}
-    known = read_received(auth, "callback", callback)
+    known = auth.read_received("callback", callback)
     assert resolve_url(auth.token.url, known) == f"https://acme.sharefile.{end}/oauth/token"
     assert resolve_url(auth.base_url, known) == f"https://acme.sf-api.{end}/sf/v3"
     for name in ("appcp", "apicp"):
         with pytest.raises(UnexpectedValue):
-            read_received(auth, "callback", {**callback, name: "evil.example"})
+            auth.read_received("callback", {**callback, name: "evil.example"})
 
 
 @pytest.mark.promise("P7")

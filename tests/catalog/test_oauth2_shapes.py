@@ -8,7 +8,7 @@ import pytest
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.received_values import ValueSource
 from one_runtime.catalog.request import ConnectionValues, clean_values, inject, resolve_url
-from one_runtime.catalog.response import UnexpectedValue, look_up, read_received
+from one_runtime.catalog.response import UnexpectedValue, look_up
 from one_runtime.catalog.templates import fill
 from tests.catalog.example import OAUTH2, entry_of, oauth2
 
@@ -22,7 +22,7 @@ def at(host: str, **changes: Any) -> dict[str, Any]:
 
 def values_after(auth: OAuth2Auth, source: ValueSource, answer: object) -> ConnectionValues:
     """Return the values of a connection after the provider's answer."""
-    return ConnectionValues(read_received(auth, source, answer), {"access_token": "t"})
+    return ConnectionValues(auth.read_received(source, answer), {"access_token": "t"})
 
 
 def test_the_callback_of_zoho_has_the_data_centre_and_the_token_response_has_the_api_host() -> None:
@@ -40,8 +40,8 @@ def test_the_callback_of_zoho_has_the_data_centre_and_the_token_response_has_the
         send={"headers": {"Authorization": "Zoho-oauthtoken {access_token}"}},
         scopes={"separator": ",", "default": ["ZohoCRM.users.READ"]},
     )  # fmt: skip
-    params = read_received(
-        auth, "callback", {"code": "c", "location": "eu", "accounts-server": "https://accounts.zoho.eu"}
+    params = auth.read_received(
+        "callback", {"code": "c", "location": "eu", "accounts-server": "https://accounts.zoho.eu"}
     )
     assert resolve_url(auth.token.url, params) == "https://accounts.zoho.eu/token"
     assert not auth.names_hosts, "the client secret goes to one of a few hosts"
@@ -50,7 +50,7 @@ def test_the_callback_of_zoho_has_the_data_centre_and_the_token_response_has_the
     assert (injection.base_url, injection.headers[0][1]) == ("https://www.zohoapis.eu/crm/v8", "Zoho-oauthtoken t")
     for stranger in ("https://accounts.evil.com", "https://accounts.zoho.eu.evil.com", "https://accounts.zoho.eu/x"):
         with pytest.raises(UnexpectedValue):
-            read_received(auth, "callback", {"accounts-server": stranger})
+            auth.read_received("callback", {"accounts-server": stranger})
 
 
 def test_the_callback_of_quickbooks_has_the_company() -> None:
@@ -114,7 +114,7 @@ def test_bigcommerce_requires_the_context_of_the_callback_at_the_token_endpoint(
         send={"headers": {"X-Auth-Token": "{access_token}"}},
         refresh="none",
     )
-    known = read_received(auth, "callback", {"context": "stores/ab12cd", "scope": "store_v2"})
+    known = auth.read_received("callback", {"context": "stores/ab12cd", "scope": "store_v2"})
     assert fill(auth.token.params["context"], known) == "stores/ab12cd"
 
 

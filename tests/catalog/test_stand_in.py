@@ -22,12 +22,11 @@ from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.grants import AuthorizationCode, ClientCredentials, Grant
-from one_runtime.catalog.lint import build_example_answer, example_values
+from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.parts import CredentialField
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.request import ConnectionValues, clean_values
-from one_runtime.catalog.response import read_received
 from one_runtime.catalog.tools.build import HERE
 from one_runtime.clock import system_clock
 from one_runtime.connecting.verification import GrantedTokens, check_credentials, exchange_tokens, verify_tokens
@@ -167,7 +166,7 @@ async def drive_oauth2(upstream: Upstream, egress: Egress, entry: Integration, a
     answer_as(upstream, stand_in)
     fields = {part.name: known[part.name] for part in auth.client.fields}
     params = {part.name: known[part.name] for part in auth.params if part.name in known}
-    params |= read_received(auth, "callback", build_example_answer(auth, "callback"))
+    params |= auth.read_received("callback", auth.example_answer("callback"))
     installation: Any = SimpleNamespace(egress=egress, clock=system_clock)
     grant = AuthorizationCode("c0de+/=&%", f"https://us.example/connect/callback/{entry.slug}", "verifier" * 8)
     endpoint = TokenEndpoint(entry, auth, client, {**params, **fields})

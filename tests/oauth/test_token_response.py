@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.grants import Grant
-from one_runtime.catalog.response import read_received
 from one_runtime.oauth.errors import MalformedTokenResponse, OAuthError, TokenRequestRefused
 from one_runtime.oauth.token_response import MAX_TOKEN, TokenSet, read_token_response
 from tests.catalog.example import oauth2
@@ -252,7 +251,7 @@ def test_token_response_values_are_available_to_templates() -> None:
         "api": {"url": "https://acme.example.com"},
     }
     tokens = read(body, auth)
-    assert read_received(auth, "token_response", tokens.document) == {"shop": "acme"}
+    assert auth.read_received("token_response", tokens.document) == {"shop": "acme"}
 
 
 @pytest.mark.promise("P11")

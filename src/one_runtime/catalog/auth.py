@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
-from one_runtime.catalog.examples import requires_fixed_end
+from one_runtime.catalog import examples
 from one_runtime.catalog.grants import Grant
 from one_runtime.catalog.oauth2 import ExpiringTokens, ScopeList, TokenEndpointSpec, TokenLifetimes
 from one_runtime.catalog.parts import (
@@ -185,9 +185,38 @@ class AuthBase(EntryPart):
         for request in self.requests().values():
             yield from request.templates()
 
+    @property
+    def has_examples(self) -> bool:
+        """Return False if the entry lacks an example of a value that the provider sends."""
+        return True
+
+    def example_received(self) -> dict[str, str]:
+        """Return an example of each value that the provider sends. Raises: UnexpectedValue."""
+        return {}
+
+    def example_tokens(self) -> dict[str, str]:
+        """Return an example of each token that the provider issues."""
+        return {}
+
     def example_client_fields(self) -> dict[str, str]:
         """Return an example value of each field that a registered OAuth client has besides its id and its secret."""
         return {}
+
+    def oauth_urls(self) -> tuple[str, ...]:
+        """Return the templates of every URL to which only the OAuth flow sends requests."""
+        return ()
+
+    def lint_wording(self) -> Iterator[str]:
+        """Yield an error for each text that `catalog/lint.py` cannot judge, because only this auth type has it."""
+        yield from ()
+
+    def lint_with_examples(self, _: Mapping[str, str], /) -> Iterator[str]:
+        """Yield an error for each rule of this auth type that example values break. The argument has these values."""
+        yield from ()
+
+    def lint_warnings(self) -> Iterator[str]:
+        """Yield a message for each valid part of this auth type that could be better or safer."""
+        yield from ()
 
     def declared(self) -> tuple[str, ...]:
         """Return every name that the entry declares."""
@@ -233,7 +262,12 @@ class AuthBase(EntryPart):
         if url.has_fixed_end:
             return True
         guard = self.host_guard(names_in(url.authority)[-1])
-        return bool(url.host_end) and guard is not None and not guard.options and requires_fixed_end(guard.pattern)
+        return (
+            bool(url.host_end)
+            and guard is not None
+            and not guard.options
+            and examples.requires_fixed_end(guard.pattern)
+        )
 
 
 class TokenAuth(AuthBase):
@@ -295,6 +329,14 @@ class TokenAuth(AuthBase):
     def credential_urls(self) -> dict[str, tuple[UrlTemplate, ...]]:
         """Return the parts of every URL that receives a stored credential, by the purpose of the URL's host."""
         return {**super().credential_urls(), "tokens": self.secret_urls()}
+
+    def example_tokens(self) -> dict[str, str]:
+        """Return an example of each token that the provider issues."""
+        return {"access_token": examples.ACCESS_TOKEN}
+
+    def oauth_urls(self) -> tuple[str, ...]:
+        """Return the templates of every URL to which only the OAuth flow sends requests."""
+        return tuple(self.token.urls())
 
     @abstractmethod
     def probe_grant(self, fields: Mapping[str, str], code_verifier: str, /) -> Grant:

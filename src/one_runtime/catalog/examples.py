@@ -15,6 +15,8 @@ from one_runtime.catalog.patterns import compiled
 _codes: Final[Any] = import_module("re._constants")
 _parser: Final[Any] = import_module("re._parser")
 
+ACCESS_TOKEN: Final = "example-access-token"
+
 _PREFERRED: Final = "a1bcdef0234567890ghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.@"
 _CATEGORIES: Final[dict[Any, str]] = {
     _codes.CATEGORY_DIGIT: r"\d", _codes.CATEGORY_WORD: r"\w", _codes.CATEGORY_SPACE: r"\s",

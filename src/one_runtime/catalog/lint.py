@@ -6,20 +6,17 @@ provider. The linter sends no request. `one-runtime catalog check` prints one li
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, get_args
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import AuthBase
-from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
-from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import RevocationEndpointSpec, TokenEndpointSpec
 from one_runtime.catalog.parts import CredentialField, CredentialPlacement, Param, RequestTemplate
-from one_runtime.catalog.received_values import ValueSource
 from one_runtime.catalog.request import ConnectionValues, build_check, clean_values, inject, resolve_url
-from one_runtime.catalog.response import UnexpectedValue, is_expected, read_check, read_received
-from one_runtime.catalog.templates import fill, names_in
+from one_runtime.catalog.response import read_check
+from one_runtime.catalog.templates import names_in
 from one_runtime.egress.header_names import REFUSED_HEADERS
 from one_runtime.errors import InvalidInput
 from one_runtime.validation.descriptions import Place
@@ -31,12 +28,6 @@ _URL: Final = re.compile(
 )
 _OUTAGES: Final = (429, 500, 502, 503)
 _MEANINGLESS_BODIES: Final = (b"", b"<html>Welcome</html>", b"null", b'"ok"', b"\xff\xfe", b"[" * 100_000)
-_TOKEN: Final = "example-access-token"
-_FOREIGN_HOSTS: Final = (
-    "https://evil.com", "https://evil.com/{}", "https://evil.com#{}", "https://evil.com?{}", "https://evil.com\\{}",
-    "https://x@evil.com/{}", "{}@evil.com", "{}.evil.com", "{}:80@evil.com", "http://evil.com/{}", "evil.com/{}",
-    "//evil.com/{}", "https://127.0.0.1/{}", "{}\n.evil.com", "..", "",
-)  # fmt: skip
 
 
 def complaints(entry: Integration) -> Iterator[str]:
@@ -53,20 +44,10 @@ def placed_complaints(entry: Integration) -> Iterator[tuple[Place, str]]:
         yield from ((("auth", index), complaint) for complaint in check_auth(auth))
 
 
-def missing_issuers(entry: Integration) -> Iterator[str]:
-    """Yield a message for each authorization endpoint without an issuer, with the addresses of its metadata.
-
-    Without the issuer, only the redirect URIs protect end users from a mix-up attack (RFC 9700, 4.4).
-    """
+def warnings(entry: Integration) -> Iterator[str]:
+    """Yield a message for each part of an entry that is valid, but that could be better or safer."""
     for auth in entry.auth:
-        if isinstance(auth, OAuth2Auth) and auth.authorization.issuer is None:
-            scheme, _, rest = auth.authorization.url.partition("://")
-            well_known = f"{scheme}://{rest.partition('/')[0]}/.well-known"
-            yield (
-                f"{auth.type}: authorization.issuer is missing. If {well_known}/oauth-authorization-server or "
-                f"{well_known}/openid-configuration names this authorization_endpoint, add its issuer, so that a "
-                "mix-up attack is refused"
-            )
+        yield from (f"{auth.type}: {message}" for message in auth.lint_warnings())
 
 
 def check_aliases(name: str, slug: str, aliases: Sequence[str]) -> Iterator[tuple[Place, str]]:
@@ -91,31 +72,15 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
     Raises:
         InvalidInput: a default or a placeholder does not match its pattern.
-        ValueError: an example of a received value (a value that the provider sends) is not valid.
+        UnexpectedValue: an example of a received value (a value that the provider sends) is not valid.
         ValueError: the search found no text that matches a pattern.
     """
     params = {part.name: examples.generate_param(part) for part in auth.params}
     fields = {part.name: examples.generate_field(part, place) for place, part in enumerate(auth.fields, 1)}
     values = clean_values(auth, params, fields)
-    if not isinstance(auth, OAuth2Auth):
-        token = {"access_token": _TOKEN} if isinstance(auth, ClientCredentialsAuth) else {}
-        return ConnectionValues(values.params, {**values.credentials, **token})
-    params = dict(values.params)
-    for source in get_args(ValueSource):
-        params |= read_received(auth, source, build_example_answer(auth, source))
-    return ConnectionValues(params, {**values.credentials, "access_token": _TOKEN})
-
-
-def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
-    """Build an example of the callback, of the token response or of the look-up's response. `source` selects one.
-
-    The result contains the entry's example of each received value.
-    """
-    answer: object = {}
-    for part in auth.received:
-        if part.source == source:
-            answer = examples.put(answer, part.where, part.example)
-    return answer
+    return ConnectionValues(
+        {**values.params, **auth.example_received()}, {**values.credentials, **auth.example_tokens()}
+    )
 
 
 def _header_names(auth: AuthBase) -> Iterator[str]:
@@ -140,26 +105,20 @@ def check_wording(auth: AuthBase) -> Iterator[str]:
         yield f"the header {name} must be omitted, because the HTTP client sets the header"
     if auth.check is not None:
         yield from _check_conditions(auth, auth.check)
-    if isinstance(auth, OAuth2Auth):
-        yield from _check_client(auth)
-        yield from _check_revocation(auth)
-        if not all(part.example for part in auth.received):
-            yield "received: each value requires an example from the provider's documentation"
+    yield from auth.lint_wording()
 
 
 def _check_with_examples(auth: AuthBase) -> Iterator[str]:
-    if isinstance(auth, OAuth2Auth) and not all(part.example for part in auth.received):
+    if not auth.has_examples:
         return
     values = example_values(auth)
     yield from _check_hosts(auth, values)
     yield from _check_injection(auth, values)
     if auth.check is not None:
         yield from _check_check(auth, auth.check, values)
-    if isinstance(auth, OAuth2Auth):
-        yield from _check_oauth2(auth, values)
-    if isinstance(auth, ClientCredentialsAuth):
-        known = {**values.params, **values.credentials}
-        yield from _check_urls("token", auth.token.urls(), known)
+    known = {"client_id": "client", **values.params, **values.credentials, **auth.example_client_fields()}
+    yield from _check_urls(auth, known)
+    yield from auth.lint_with_examples(known)
 
 
 def _check_field(field: CredentialField) -> Iterator[str]:
@@ -238,62 +197,8 @@ def _check_outages(auth: AuthBase, check: RequestTemplate, values: ConnectionVal
             )
 
 
-def _check_oauth2(auth: OAuth2Auth, values: ConnectionValues) -> Iterator[str]:
-    known = {**values.params, **values.credentials, "client_id": "client"}
-    known |= {part.name: examples.generate_field(part) for part in auth.client.fields}
-    urls = [auth.authorization.url, *auth.token.urls()]
-    urls += [auth.revocation.url] if auth.revocation is not None else []
-    urls += [auth.lookup.url] if auth.lookup is not None and auth.lookup.url is not None else []
-    yield from _check_urls("oauth2", urls, known)
-    for scopes in (auth.scopes, *((auth.more_scopes,) if auth.more_scopes is not None else ())):
-        requested = [fill(scope, known) or "" for scope in scopes.templates()]
-        if len(set(requested)) != len(requested) or any(scopes.separator in scope for scope in requested):
-            yield "scopes: list each scope once, without the separator"
-    for source in sorted({part.source for part in auth.received}):
-        yield from _check_foreign_hosts(auth, source)
-
-
-def _check_client(auth: OAuth2Auth) -> Iterator[str]:
-    if auth.pkce == "unknown":
-        yield "pkce: must not be unknown; see the provider's documentation"
-    if not auth.client.where or not auth.client.where.endswith("."):
-        yield "client.where: must be a sentence that says where to register an OAuth client and ends in a full stop"
-    if auth.token.auth == "none":
-        yield "token.auth: must not be none, because One Runtime requires OAuth clients with a secret"
-
-
-def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
-    if auth.revocation is None:
-        return
-    if auth.refresh == "none" and "refresh_token" in auth.revocation.tokens:
-        yield "revocation.tokens: must not contain refresh_token, because refresh is none"
-    if auth.revocation.auth == "bearer" and not (auth.revocation.gone.status or auth.revocation.gone.json_body):
-        yield "revocation.gone: is required with auth: bearer; describe the response to a token that is already invalid"
-    if is_expected(auth.revocation.expect, 500, {}):
-        yield "revocation.expect: must not accept an outage (HTTP 500)"
-
-
-def _check_foreign_hosts(auth: OAuth2Auth, source: ValueSource) -> Iterator[str]:
-    """Yield an error for each received value with which an attacker could change the host of a URL.
-
-    The attacker's host would receive a token (promise P7 of docs/security.md).
-    """
-    in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
-    for part in auth.received:
-        if part.source != source or part.name not in in_hosts:
-            continue
-        for host in _FOREIGN_HOSTS:
-            answer = examples.put(build_example_answer(auth, source), part.where, host.format(part.example or ""))
-            try:
-                received = read_received(auth, source, answer)
-            except UnexpectedValue:
-                continue
-            if received[part.name] != part.default:
-                yield f"received.{part.name}: the pattern must refuse {host.format(part.example)!r}"
-
-
-def _check_urls(where: str, urls: Iterable[str], known: dict[str, str]) -> Iterator[str]:
-    for url in urls:
+def _check_urls(auth: AuthBase, known: dict[str, str]) -> Iterator[str]:
+    for url in auth.oauth_urls():
         resolved = resolve_url(url, known)
-        if not _URL.fullmatch(resolved) or _TOKEN in resolved:
-            yield f"{where}: the URL must be https, without an access token or an unfilled {{name}}, but is {resolved}"
+        if not _URL.fullmatch(resolved) or examples.ACCESS_TOKEN in resolved:
+            yield f"an OAuth URL must be https, without an access token or an unfilled {{name}}, but is {resolved}"

@@ -6,7 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import StringConstraints
 
 from one_runtime.catalog.parts import EntryPart, JsonPath, Many, Name, Pattern
-from one_runtime.catalog.patterns import captured_part, compiled
+from one_runtime.catalog.patterns import captured_part, compiled, extract
+from one_runtime.catalog.request import MAX_PARAM
+from one_runtime.catalog.response import UnexpectedValue, look_up, text_of
 
 ValueSource: TypeAlias = Literal["callback", "token_response", "lookup"]
 
@@ -48,3 +50,24 @@ class ReceivedValue(EntryPart):
     def guard_pattern(self) -> str | None:
         """Return the pattern that the whole stored value must match, or None if the value has no pattern."""
         return captured_part(self.extract) if self.extract is not None else self.pattern
+
+    def read(self, answer: object) -> str:
+        """Return the value in a callback's query or in a response.
+
+        Raises:
+            UnexpectedValue: the value is not allowed, or is missing and has no default.
+        """
+        text = text_of(look_up(answer, self.where))
+        if not text:
+            if self.default is None:
+                raise UnexpectedValue(f"{self.name}: the provider's {self.source} does not contain {self.where}")
+            return self.default
+        value = extract(self.extract, text) if self.extract is not None else text
+        if value is None or len(value) > MAX_PARAM or value in (".", "..") or not self._is_allowed(value):
+            raise UnexpectedValue(f"{self.name}: the provider's {self.source} contains an unexpected {self.where}")
+        return value
+
+    def _is_allowed(self, value: str) -> bool:
+        pattern = self.guard_pattern
+        fits = pattern is None or compiled(pattern).fullmatch(value) is not None
+        return fits and (not self.options or value in self.options)

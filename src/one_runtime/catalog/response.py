@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from one_runtime.catalog.auth import AuthBase, identity_names
-from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.parts import (
     ExpectedResponse,
     JsonCondition,
@@ -20,9 +19,7 @@ from one_runtime.catalog.parts import (
     RefusalResponse,
     RequestTemplate,
 )
-from one_runtime.catalog.patterns import compiled, extract
-from one_runtime.catalog.received_values import ReceivedValue, ValueSource
-from one_runtime.catalog.request import MAX_PARAM, ConnectionValues, known_values, sent_headers
+from one_runtime.catalog.request import ConnectionValues, known_values, sent_headers
 from one_runtime.egress.provider_text import contains_secret, printable, redact
 
 MISSING: Final = object()
@@ -131,36 +128,6 @@ def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | N
     """Return the JSON document of the look-up's response, or None if the response does not match `expect`."""
     document = parse_json(body)
     return document if document is not MISSING and is_expected(lookup.expect, status, document) else None
-
-
-def read_received(auth: OAuth2Auth, source: ValueSource, answer: object) -> dict[str, str]:
-    """Return the received values of a source, by name.
-
-    `answer`: the callback's query, the token response, or the look-up's response. If the look-up lists accounts,
-    `answer` is an account in the list.
-
-    Raises:
-        UnexpectedValue: a value is not allowed, or is missing and has no default.
-    """
-    return {part.name: _received_value(part, answer) for part in auth.received if part.source == source}
-
-
-def _received_value(part: ReceivedValue, answer: object) -> str:
-    text = text_of(look_up(answer, part.where))
-    if not text:
-        if part.default is None:
-            raise UnexpectedValue(f"{part.name}: the provider's {part.source} does not contain {part.where}")
-        return part.default
-    value = extract(part.extract, text) if part.extract is not None else text
-    if value is None or len(value) > MAX_PARAM or value in (".", "..") or not _is_allowed(part, value):
-        raise UnexpectedValue(f"{part.name}: the provider's {part.source} contains an unexpected {part.where}")
-    return value
-
-
-def _is_allowed(part: ReceivedValue, value: str) -> bool:
-    pattern = part.guard_pattern
-    fits = pattern is None or compiled(pattern).fullmatch(value) is not None
-    return fits and (not part.options or value in part.options)
 
 
 def is_expected(expect: ExpectedResponse, status: int, document: object) -> bool:

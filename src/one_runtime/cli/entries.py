@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from one_runtime.catalog import lint
 from one_runtime.catalog.custom import load_file
 from one_runtime.catalog.entry_files import located, read_file
-from one_runtime.catalog.lint import complaints, missing_issuers, placed_complaints
+from one_runtime.catalog.lint import complaints, placed_complaints
 from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog
 from one_runtime.catalog.model import CustomIntegration, Integration
 from one_runtime.catalog.source import Complaint
@@ -65,7 +66,7 @@ def check_entries(names: Sequence[str]) -> CheckedEntries:
             errors = error.detail.splitlines()
         else:
             result.entries.append(entry)
-            messages = [*refused_targets(entry, allow), *(missing_issuers(entry) if _is_file(name) else ())]
+            messages = [*refused_targets(entry, allow), *(lint.warnings(entry) if _is_file(name) else ())]
             result.warnings.extend(EntryMessage(name, message) for message in messages)
         result.errors.extend(EntryMessage(name, message) for message in errors)
     return result

@@ -14,7 +14,7 @@ from one_runtime.catalog.lookup import AccountChoices, LookupRequest
 from one_runtime.catalog.lookup_pages import NextPage, next_page
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues, OutboundRequest, build_request
-from one_runtime.catalog.response import UnexpectedValue, look_up, read_lookup, read_received, text_of
+from one_runtime.catalog.response import UnexpectedValue, look_up, read_lookup, text_of
 from one_runtime.connecting.provider_request import send_request
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.egress.client import Egress
@@ -83,7 +83,7 @@ async def look_up_account(
     if document is None:
         raise ProviderUnavailable(f"{integration.name} answered {response.status} to the request for the account.")
     if lookup.choices is None:
-        return read_received(auth, "lookup", document)
+        return auth.read_received("lookup", document)
     items = _items(lookup.choices, document)
     if not items:
         raise UnexpectedValue(f"{integration.name} lists no account for this token")
@@ -137,7 +137,7 @@ def _items(choices: AccountChoices, document: object) -> list[object]:
 
 
 def _account_options(auth: OAuth2Auth, choices: AccountChoices, items: list[object]) -> tuple[AccountOption, ...]:
-    accounts = [(text_of(look_up(item, choices.label)), read_received(auth, "lookup", item)) for item in items]
+    accounts = [(text_of(look_up(item, choices.label)), auth.read_received("lookup", item)) for item in items]
     return tuple(
         AccountOption(printable(label or ", ".join(params.values()))[:255], params) for label, params in accounts
     )

@@ -19,7 +19,7 @@ from one_runtime.catalog.request import (
     clean_values,
     names_of,
 )
-from one_runtime.catalog.response import UnexpectedValue, read_received
+from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.connecting.provider_request import reasons_for_developers
 from one_runtime.connecting.verification import (
     GrantedTokens,
@@ -165,7 +165,7 @@ async def _verify_tokens(
     # response, so the organization sends these values in `params`.
     provider_values = {part.where: request.params[part.name] for part in auth.received if part.name in request.params}
     try:
-        params = {**values.params, **read_received(auth, "callback", provider_values)}
+        params = {**values.params, **auth.read_received("callback", provider_values)}
         tokens = _with_document(tokens, provider_values)
         granted = GrantedTokens(tokens, params, values.credentials, client, tokens.scopes or ())
         return await verify_tokens(installation, organization_id, integration, auth, granted, check=request.check)

@@ -16,7 +16,6 @@ from one_runtime.catalog.request import ConnectionValues, build_check
 from one_runtime.catalog.response import (
     read_check,
     read_identity,
-    read_received,
 )
 from one_runtime.clock import Clock
 from one_runtime.connecting.account_lookup import look_up_account
@@ -249,7 +248,7 @@ async def verify_tokens(
         UnexpectedValue: the provider sent a value that the integration does not allow.
     """
     egress = installation.egress.for_tenant(organization_id)
-    params = {**granted.params, **read_received(auth, "token_response", granted.tokens.document)}
+    params = {**granted.params, **auth.read_received("token_response", granted.tokens.document)}
     client = granted.client
     client_fields = {} if client is None else auth.client_values(client.client.client_id, client.fields)
     secrets = granted.secrets

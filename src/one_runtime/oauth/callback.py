@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
-from one_runtime.catalog.response import UnexpectedValue, read_received
+from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import normalize_code
 from one_runtime.oauth.errors import (
@@ -117,7 +117,7 @@ def read_callback(
     if code is None or _CODE.fullmatch(code) is None:
         raise CallbackRefused("The callback has no authorization code.")
     try:
-        received = read_received(auth, "callback", query.values)
+        received = auth.read_received("callback", query.values)
     except UnexpectedValue as error:
         raise CallbackRefused(f"The callback contains a value that is not allowed: {error}.") from error
     return AuthorizationResponse(code, received)

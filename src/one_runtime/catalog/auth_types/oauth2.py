@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cached_property
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, get_args
 
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import TokenAuth
@@ -21,9 +21,15 @@ from one_runtime.catalog.oauth2 import (
 )
 from one_runtime.catalog.parts import CredentialField, HostGuard, Many, RequestTemplate
 from one_runtime.catalog.received_values import ReceivedValue, ValueSource
-from one_runtime.catalog.templates import UrlTemplate, names_in, split_url
+from one_runtime.catalog.response import UnexpectedValue, is_expected
+from one_runtime.catalog.templates import UrlTemplate, fill, names_in, split_url
 
 _PROBE_REDIRECT: Final = "https://probe.invalid/connect/callback"
+_FOREIGN_HOSTS: Final = (
+    "https://evil.com", "https://evil.com/{}", "https://evil.com#{}", "https://evil.com?{}", "https://evil.com\\{}",
+    "https://x@evil.com/{}", "{}@evil.com", "{}.evil.com", "{}:80@evil.com", "http://evil.com/{}", "evil.com/{}",
+    "//evil.com/{}", "https://127.0.0.1/{}", "{}\n.evil.com", "..", "",
+)  # fmt: skip
 _TOKEN_OWN: Final = CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "refresh_token"}
 
 
@@ -124,6 +130,40 @@ class OAuth2Auth(TokenAuth):
         """
         return {part.name: stored[part.name] for part in self.client.fields if part.name in stored}
 
+    def read_received(self, source: ValueSource, answer: object) -> dict[str, str]:
+        """Return the received values of a source, by name.
+
+        `answer`: the callback's query, the token response, or the look-up's response. If the look-up lists accounts,
+        `answer` is an account in the list.
+
+        Raises:
+            UnexpectedValue: a value is not allowed, or is missing and has no default.
+        """
+        return {part.name: part.read(answer) for part in self.received if part.source == source}
+
+    def example_answer(self, source: ValueSource) -> object:
+        """Return an example of the callback, of the token response or of the look-up's response.
+
+        The example contains the entry's example of each received value.
+        """
+        answer: object = {}
+        for part in self.received:
+            if part.source == source:
+                answer = examples.put(answer, part.where, part.example)
+        return answer
+
+    @property
+    def has_examples(self) -> bool:
+        """Return False if the entry lacks an example of a value that the provider sends."""
+        return all(part.example for part in self.received)
+
+    def example_received(self) -> dict[str, str]:
+        """Return an example of each value that the provider sends. Raises: UnexpectedValue."""
+        received: dict[str, str] = {}
+        for source in get_args(ValueSource):
+            received |= self.read_received(source, self.example_answer(source))
+        return received
+
     def example_client_fields(self) -> dict[str, str]:
         """Return an example value of each field that a registered OAuth client has besides its id and its secret."""
         return {part.name: examples.generate_field(part) for part in self.client.fields}
@@ -154,6 +194,13 @@ class OAuth2Auth(TokenAuth):
             url = request.url or self.base_url
             urls += [url] if _contains(names, url, *send, *request.templates()) else []
         return tuple(split_url(url, allow_http=True) for url in dict.fromkeys(urls))
+
+    def oauth_urls(self) -> tuple[str, ...]:
+        """Return the templates of every URL to which only the OAuth flow sends requests."""
+        urls = [self.authorization.url, *super().oauth_urls()]
+        urls += [self.revocation.url] if self.revocation is not None else []
+        urls += [self.lookup.url] if self.lookup is not None and self.lookup.url is not None else []
+        return tuple(urls)
 
     def secret_urls(self) -> tuple[UrlTemplate, ...]:
         """Return the parts of every URL that receives the client's secret."""
@@ -210,6 +257,69 @@ class OAuth2Auth(TokenAuth):
         if part is not None:
             return HostGuard(part.guard_pattern or "", part.options)
         return super().host_guard(name)
+
+    def lint_wording(self) -> Iterator[str]:
+        """Yield an error for each text and each choice of the OAuth flow that needs no example values to judge."""
+        if self.pkce == "unknown":
+            yield "pkce: must not be unknown; see the provider's documentation"
+        if not self.client.where or not self.client.where.endswith("."):
+            yield "client.where: must be a sentence that says where to register an OAuth client and ends in a full stop"
+        if self.token.auth == "none":
+            yield "token.auth: must not be none, because One Runtime requires OAuth clients with a secret"
+        if self.revocation is not None:
+            yield from self._lint_revocation(self.revocation)
+        if not self.has_examples:
+            yield "received: each value requires an example from the provider's documentation"
+
+    def _lint_revocation(self, revocation: RevocationEndpointSpec) -> Iterator[str]:
+        if self.refresh == "none" and "refresh_token" in revocation.tokens:
+            yield "revocation.tokens: must not contain refresh_token, because refresh is none"
+        if revocation.auth == "bearer" and not (revocation.gone.status or revocation.gone.json_body):
+            yield (
+                "revocation.gone: is required with auth: bearer; describe the response to a token that is already "
+                "invalid"
+            )
+        if is_expected(revocation.expect, 500, {}):
+            yield "revocation.expect: must not accept an outage (HTTP 500)"
+
+    def lint_with_examples(self, known: Mapping[str, str], /) -> Iterator[str]:
+        """Yield an error for each list of scopes, and each pattern of a received value, that example values break."""
+        for scopes in (self.scopes, *((self.more_scopes,) if self.more_scopes is not None else ())):
+            requested = [fill(scope, known) or "" for scope in scopes.templates()]
+            if len(set(requested)) != len(requested) or any(scopes.separator in scope for scope in requested):
+                yield "scopes: list each scope once, without the separator"
+        in_hosts = {name for url in self.urls() for name in names_in(url.authority)}
+        for part in self.received:
+            if part.name in in_hosts:
+                yield from self._lint_host(part)
+
+    def _lint_host(self, part: ReceivedValue) -> Iterator[str]:
+        """Yield an error for each value with which an attacker could change the host of a URL.
+
+        The attacker's host would receive a token (promise P7 of docs/security.md).
+        """
+        for host in _FOREIGN_HOSTS:
+            answer = examples.put(self.example_answer(part.source), part.where, host.format(part.example or ""))
+            try:
+                received = self.read_received(part.source, answer)
+            except UnexpectedValue:
+                continue
+            if received[part.name] != part.default:
+                yield f"received.{part.name}: the pattern must refuse {host.format(part.example)!r}"
+
+    def lint_warnings(self) -> Iterator[str]:
+        """Yield a message if the authorization endpoint has no issuer, with the addresses of its metadata.
+
+        Without the issuer, only the redirect URIs protect end users from a mix-up attack (RFC 9700, 4.4).
+        """
+        if self.authorization.issuer is None:
+            scheme, _, rest = self.authorization.url.partition("://")
+            well_known = f"{scheme}://{rest.partition('/')[0]}/.well-known"
+            yield (
+                f"authorization.issuer is missing. If {well_known}/oauth-authorization-server or "
+                f"{well_known}/openid-configuration names this authorization_endpoint, add its issuer, so that a "
+                "mix-up attack is refused"
+            )
 
     def _is_open(self, url: UrlTemplate) -> bool:
         guards = (self.host_guard(name) for name in names_in(url.authority))
