@@ -218,6 +218,17 @@ class AuthBase(EntryPart):
         """Yield a message for each valid part of this auth type that could be better or safer."""
         yield from ()
 
+    def describe_registration(self, slug: str, owner: str | None, /) -> Iterator[str]:  # noqa: ARG002
+        """Yield the lines of the sheet (`catalog/tools/sheet.py`) about the registration of an OAuth client.
+
+        `owner`: the id of the organization, or a placeholder, for a custom integration.
+        """
+        yield from ()
+
+    def describe_oauth(self) -> Iterator[str]:
+        """Yield the lines of the sheet about the OAuth flow."""
+        yield from ()
+
     def declared(self) -> tuple[str, ...]:
         """Return every name that the entry declares."""
         parts: tuple[Param | CredentialField | DerivedValue, ...] = (*self.params, *self.fields, *self.derived)
@@ -337,6 +348,10 @@ class TokenAuth(AuthBase):
     def oauth_urls(self) -> tuple[str, ...]:
         """Return the templates of every URL to which only the OAuth flow sends requests."""
         return tuple(self.token.urls())
+
+    def describe_oauth(self) -> Iterator[str]:
+        """Yield the lines of the sheet about the OAuth flow."""
+        yield f"- Token endpoint: `{self.token.url}`"
 
     @abstractmethod
     def probe_grant(self, fields: Mapping[str, str], code_verifier: str, /) -> Grant:

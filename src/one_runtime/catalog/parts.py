@@ -206,6 +206,13 @@ class Param(EntryPart):
         if self.options and self.default is not None and self.default not in values:
             yield f"{self.name}: the default must be one of the options"
 
+    @property
+    def markdown(self) -> str:
+        """Return the description of the value in Markdown, as an item of a list."""
+        choice = f" One of {', '.join(option.label for option in self.options)}." if self.options else ""
+        example = f" Such as `{self.placeholder}{self.suffix or ''}`." if self.placeholder else ""
+        return f"- **{self.label}** (`params.{self.name}`).{_sentence(self.help)}{choice}{example}"
+
 
 class CredentialField(EntryPart):
     """A value that belongs to a credential or to an OAuth client."""
@@ -219,6 +226,13 @@ class CredentialField(EntryPart):
     pattern: Pattern | None = None
     secret: bool = True
     optional: bool = False
+
+    @property
+    def markdown(self) -> str:
+        """Return the description of the value in Markdown, as an item of a list."""
+        optional = " This value is optional." if self.optional else ""
+        explanation = f"{_sentence(self.help)} {self.where}{see(self.where_url)}"
+        return f"- **{self.label}** (`{self.name}`).{explanation}{optional}"
 
 
 class DerivedValue(EntryPart):
@@ -397,3 +411,12 @@ class EntryVerification(EntryPart):
     def _inconsistencies(self) -> Iterator[str]:
         if (self.date is None) != (self.how == "unverified"):
             yield "date: omit date with how: unverified, and add date with every other value of how"
+
+
+def see(url: str | None) -> str:
+    """Return a sentence with the link, in Markdown. Return an empty text without a URL."""
+    return f" See <{url}>." if url else ""
+
+
+def _sentence(text: str | None) -> str:
+    return f" {text}" if text else ""

@@ -19,7 +19,7 @@ from one_runtime.catalog.oauth2 import (
     RevocationEndpointSpec,
     ScopeList,
 )
-from one_runtime.catalog.parts import CredentialField, HostGuard, Many, RequestTemplate
+from one_runtime.catalog.parts import CredentialField, HostGuard, Many, RequestTemplate, see
 from one_runtime.catalog.received_values import ReceivedValue, ValueSource
 from one_runtime.catalog.response import UnexpectedValue, is_expected
 from one_runtime.catalog.templates import UrlTemplate, fill, names_in, split_url
@@ -30,6 +30,21 @@ _FOREIGN_HOSTS: Final = (
     "https://x@evil.com/{}", "{}@evil.com", "{}.evil.com", "{}:80@evil.com", "http://evil.com/{}", "evil.com/{}",
     "//evil.com/{}", "https://127.0.0.1/{}", "{}\n.evil.com", "..", "",
 )  # fmt: skip
+_REDIRECT: Final = "https://<your One Runtime>/connect/callback/{slug}"
+_PKCE: Final = {
+    "required": "required, and sent",
+    "supported": "supported, and sent",
+    "tolerated": "sent; the provider does not document PKCE",
+    "avoid": "not sent",
+    "unknown": "sent; nothing is known about the provider's support",
+}
+_REFRESH: Final = {
+    "rotates": "each refresh returns a new refresh token, which replaces the old one",
+    "static": "the refresh token never changes",
+    "optional": "the client's settings decide whether there is a refresh token",
+    "none": "there is no refresh token",
+}
+_REFRESH_UNKNOWN: Final = "unknown; One Runtime expects a new refresh token from each refresh"
 _TOKEN_OWN: Final = CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "refresh_token"}
 
 
@@ -320,6 +335,37 @@ class OAuth2Auth(TokenAuth):
                 f"{well_known}/openid-configuration names this authorization_endpoint, add its issuer, so that a "
                 "mix-up attack is refused"
             )
+
+    def describe_registration(self, slug: str, owner: str | None, /) -> Iterator[str]:
+        """Yield the lines of the sheet about the registration of an OAuth client."""
+        if self.client.owner == "customer":
+            yield from ("Each end user enters their own OAuth client.", "")
+        if self.client.where:
+            yield from (f"To register an OAuth client: {self.client.where}{see(self.client.where_url)}", "")
+        yield from (f"Redirect URL: `{_REDIRECT.format(slug=slug)}`", "")
+        if self.client.owner == "organization":
+            of_organization = f" --organization {owner}" if owner is not None else ""
+            command = f"one-runtime oauth-clients set {slug} --client-id ID{of_organization}"
+            yield from (f"End users can connect after you register a client: `{command}`.", "")
+        if self.client.fields:
+            yield from ("The client has these other fields:", "", *(part.markdown for part in self.client.fields), "")
+
+    def describe_oauth(self) -> Iterator[str]:
+        """Yield the lines of the sheet about the OAuth flow."""
+        yield f"- Authorization endpoint: `{self.authorization.url}`"
+        yield from super().describe_oauth()
+        for scopes in (self.scopes, *((self.more_scopes,) if self.more_scopes is not None else ())):
+            requested = ", ".join(f"`{scope}`" for scope in scopes.templates())
+            if requested:
+                yield f"- Default scopes, in the parameter `{scopes.param}`: {requested}"
+        yield f"- PKCE: {_PKCE[self.pkce]}."
+        yield f"- Refresh: {_REFRESH[self.refresh] if 'refresh' in self.model_fields_set else _REFRESH_UNKNOWN}."
+        if self.revocation is not None:
+            yield f"- Revoked at: `{self.revocation.url}`"
+        else:
+            yield "- Revoked: not at the provider; One Runtime only deletes the tokens."
+        for part in self.received:
+            yield f"- Stored from the {part.source.replace('_', ' ')}: `{part.name}`"
 
     def _is_open(self, url: UrlTemplate) -> bool:
         guards = (self.host_guard(name) for name in names_in(url.authority))

@@ -11,13 +11,10 @@ from typing import Final
 
 from one_runtime.catalog.auth import SELF_HOSTED
 from one_runtime.catalog.auth_types import Auth
-from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
-from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import Integration, is_custom
-from one_runtime.catalog.parts import CredentialField, EntryVerification, Param
+from one_runtime.catalog.parts import EntryVerification
 from one_runtime.catalog.tools.build import HERE, read_entries
 
-REDIRECT: Final = "https://<your One Runtime>/connect/callback/{slug}"
 TABLE: Final = Path("docs/integrations/README.md")
 _HEAD: Final = "<!-- Written by `python -m one_runtime.catalog.tools.sheet` from the catalog. Do not edit. -->"
 _HOW: Final = {
@@ -26,20 +23,6 @@ _HOW: Final = {
     "live": "tested with a real account at the provider",
     "unverified": "not yet compared with the provider's documentation",
 }
-_PKCE: Final = {
-    "required": "required, and sent",
-    "supported": "supported, and sent",
-    "tolerated": "sent; the provider does not document PKCE",
-    "avoid": "not sent",
-    "unknown": "sent; nothing is known about the provider's support",
-}
-_REFRESH: Final = {
-    "rotates": "each refresh returns a new refresh token, which replaces the old one",
-    "static": "the refresh token never changes",
-    "optional": "the client's settings decide whether there is a refresh token",
-    "none": "there is no refresh token",
-}
-_REFRESH_UNKNOWN: Final = "unknown; One Runtime expects a new refresh token from each refresh"
 
 
 def sheet(integration: Integration, organization_id: str | None = None) -> str:
@@ -60,22 +43,20 @@ def sheet(integration: Integration, organization_id: str | None = None) -> str:
 
 
 def _describe_auth(entry: Integration, auth: Auth, organization_id: str | None) -> Iterator[str]:
-    if isinstance(auth, OAuth2Auth):
-        yield from _registration(entry, auth, organization_id)
-    inputs = [*(_param(part) for part in auth.params), *(_field(part) for part in auth.fields)]
+    owner = (organization_id or "ORGANIZATION") if is_custom(entry.slug) else None
+    registration = tuple(auth.describe_registration(entry.slug, owner))
+    yield from registration
+    inputs = [*(part.markdown for part in auth.params), *(part.markdown for part in auth.fields)]
     if inputs:
         yield from ("The end user enters:", "", *inputs, "")
-    elif not isinstance(auth, OAuth2Auth):
+    elif not registration:
         yield from ("The end user enters no value.", "")
     more = "".join(f", also `{url}`" for url in auth.more_base_urls)
     yield f"- API: `{auth.base_url}`{more}"
     yield from (f"- On every call: `{name}: {value}`" for name, value in auth.headers.items())
     yield from _describe_sending(auth)
     yield from _check(auth)
-    if isinstance(auth, OAuth2Auth):
-        yield from _oauth2(auth)
-    if isinstance(auth, ClientCredentialsAuth):
-        yield f"- Token endpoint: `{auth.token.url}`"
+    yield from auth.describe_oauth()
     yield f"- Verified: {_describe_verification(auth.verified)}."
     yield from (f"- Source: <{source}>" for source in auth.verified.sources)
     quirks = [quirk for quirk in auth.quirks if quirk != SELF_HOSTED]
@@ -83,41 +64,6 @@ def _describe_auth(entry: Integration, auth: Auth, organization_id: str | None) 
         yield "- Customers run the product on their own hosts."
     if quirks:
         yield from ("", "Notes about the API:", "", *(f"- {quirk}" for quirk in quirks))
-
-
-def _registration(entry: Integration, auth: OAuth2Auth, organization_id: str | None) -> Iterator[str]:
-    owner = "Each end user enters their own OAuth client." if auth.client.owner == "customer" else ""
-    yield from ([owner, ""] if owner else [])
-    if auth.client.where:
-        yield from (f"To register an OAuth client: {auth.client.where}{_link(auth.client.where_url)}", "")
-    yield from (f"Redirect URL: `{REDIRECT.format(slug=entry.slug)}`", "")
-    if auth.client.owner == "organization":
-        command = f"one-runtime oauth-clients set {entry.slug} --client-id ID"
-        if is_custom(entry.slug):
-            command += f" --organization {organization_id or 'ORGANIZATION'}"
-        yield f"End users can connect after you register a client: `{command}`."
-        yield ""
-    if auth.client.fields:
-        yield from ("The client has these other fields:", "", *(_field(part) for part in auth.client.fields), "")
-
-
-def _param(part: Param) -> str:
-    choice = f" One of {', '.join(option.label for option in part.options)}." if part.options else ""
-    example = f" Such as `{part.placeholder}{part.suffix or ''}`." if part.placeholder else ""
-    return f"- **{part.label}** (`params.{part.name}`).{_sentence(part.help)}{choice}{example}"
-
-
-def _field(part: CredentialField) -> str:
-    optional = " This value is optional." if part.optional else ""
-    return f"- **{part.label}** (`{part.name}`).{_sentence(part.help)} {part.where}{_link(part.where_url)}{optional}"
-
-
-def _sentence(text: str | None) -> str:
-    return f" {text}" if text else ""
-
-
-def _link(url: str | None) -> str:
-    return f" See <{url}>." if url else ""
 
 
 def _describe_sending(auth: Auth) -> Iterator[str]:
@@ -138,27 +84,6 @@ def _check(auth: Auth) -> Iterator[str]:
         yield f"- Checked by: `{auth.check.method} {where}{'?' + query if query else ''}`{body}"
     elif auth.check_missing:
         yield f"- Not checked: {auth.check_missing}"
-
-
-def _oauth2(auth: OAuth2Auth) -> Iterator[str]:
-    yield f"- Authorization endpoint: `{auth.authorization.url}`"
-    yield f"- Token endpoint: `{auth.token.url}`"
-    for scopes in (auth.scopes, *((auth.more_scopes,) if auth.more_scopes is not None else ())):
-        requested = [*scopes.always, *scopes.default]
-        if requested:
-            yield f"- Default scopes, in the parameter `{scopes.param}`: {_codes(requested)}"
-    yield f"- PKCE: {_PKCE[auth.pkce]}."
-    yield f"- Refresh: {_REFRESH[auth.refresh] if 'refresh' in auth.model_fields_set else _REFRESH_UNKNOWN}."
-    if auth.revocation is not None:
-        yield f"- Revoked at: `{auth.revocation.url}`"
-    else:
-        yield "- Revoked: not at the provider; One Runtime only deletes the tokens."
-    for part in auth.received:
-        yield f"- Stored from the {part.source.replace('_', ' ')}: `{part.name}`"
-
-
-def _codes(texts: Iterable[str]) -> str:
-    return ", ".join(f"`{text}`" for text in texts)
 
 
 def _describe_verification(verified: EntryVerification) -> str:
@@ -199,7 +124,13 @@ def table(integrations: Iterable[Integration]) -> str:
 
 def _row(integration: Integration) -> str:
     verified = ", ".join(f"`{auth.verified.how}`" for auth in integration.auth)
-    cells = (integration.name, f"`{integration.slug}`", integration.category, _codes(integration.auth_types), verified)
+    cells = (
+        integration.name,
+        f"`{integration.slug}`",
+        integration.category,
+        ", ".join(f"`{auth_type}`" for auth_type in integration.auth_types),
+        verified,
+    )
     return f"| {' | '.join(cells)} |"
 
 
