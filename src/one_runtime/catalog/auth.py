@@ -111,6 +111,14 @@ class AuthBase(EntryPart):
         """
         return dict(credentials)
 
+    @classmethod
+    @abstractmethod
+    def draft(cls, api: str, /) -> dict[str, object]:
+        """Return a first version of the keys that only this auth type has, for `one-runtime catalog new`.
+
+        `api`: the address of the API.
+        """
+
     def predefined_names(self) -> frozenset[str]:
         """Return the names that a template (a text with `{name}`) may use without a declaration in the entry."""
         return self.predefined

@@ -227,6 +227,13 @@ class CredentialField(EntryPart):
     secret: bool = True
     optional: bool = False
 
+    @staticmethod
+    def draft(name: str, *, secret: bool = True) -> dict[str, object]:
+        """Return a first version of a field, for `one-runtime catalog new`."""
+        label = name.replace("_", " ").capitalize()
+        where = f"The {label.lower()} of the account."
+        return {"name": name, "label": label, "where": where, "pattern": "[!-~]{1,255}", "secret": secret}
+
     @property
     def markdown(self) -> str:
         """Return the description of the value in Markdown, as an item of a list."""

@@ -16,3 +16,18 @@ class ApiKeyAuth(AuthBase):
         yield from super()._inconsistencies()
         if not self.fields:
             yield "fields: api_key requires at least one field"
+
+    @classmethod
+    def draft(cls, _: str, /) -> dict[str, object]:
+        """Return a first version of the keys that only this auth type has."""
+        return {
+            "fields": [
+                {
+                    "name": "api_key",
+                    "label": "API key",
+                    "where": "In the product, go to Settings, then API, and create a key.",
+                    "pattern": "[A-Za-z0-9._~+/=-]{16,1024}",
+                }
+            ],
+            "send": {"headers": {"Authorization": "Bearer {api_key}"}},
+        }

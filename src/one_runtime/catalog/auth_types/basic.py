@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from one_runtime.catalog.auth import AuthBase
-from one_runtime.catalog.parts import CredentialPlacement, HttpBasic
+from one_runtime.catalog.parts import CredentialField, CredentialPlacement, HttpBasic
 
 
 class BasicAuth(AuthBase):
@@ -21,3 +21,8 @@ class BasicAuth(AuthBase):
         yield from super()._inconsistencies()
         if [field.name for field in self.fields] != ["username", "password"]:
             yield "fields: basic requires username and password, in this order"
+
+    @classmethod
+    def draft(cls, _: str, /) -> dict[str, object]:
+        """Return a first version of the keys that only this auth type has."""
+        return {"fields": [CredentialField.draft("username", secret=False), CredentialField.draft("password")]}

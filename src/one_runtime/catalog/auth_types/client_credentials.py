@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from one_runtime.catalog.auth import TokenAuth
 from one_runtime.catalog.grants import ClientCredentials
 from one_runtime.catalog.oauth2 import CLIENT_OWN
+from one_runtime.catalog.parts import CredentialField
 
 
 class ClientCredentialsAuth(TokenAuth):
@@ -40,3 +41,11 @@ class ClientCredentialsAuth(TokenAuth):
         """
         yield from super().templates()
         yield from ("{client_id}", "{client_secret}", *self.token.templates(), *self.scopes.templates())
+
+    @classmethod
+    def draft(cls, api: str, /) -> dict[str, object]:
+        """Return a first version of the keys that only this auth type has."""
+        return {
+            "fields": [CredentialField.draft("client_id", secret=False), CredentialField.draft("client_secret")],
+            "token": {"url": f"{api}/oauth/token", "auth": "post"},
+        }

@@ -17,3 +17,8 @@ class NoAuth(AuthBase):
         yield from super()._inconsistencies()
         if self.fields:
             yield "fields: must be empty for the auth type none"
+
+    @classmethod
+    def draft(cls, _: str, /) -> dict[str, object]:
+        """Return a first version of the keys that only this auth type has."""
+        return {}

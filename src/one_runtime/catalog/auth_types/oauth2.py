@@ -336,6 +336,17 @@ class OAuth2Auth(TokenAuth):
                 "mix-up attack is refused"
             )
 
+    @classmethod
+    def draft(cls, api: str, /) -> dict[str, object]:
+        """Return a first version of the keys that only this auth type has."""
+        return {
+            "client": {"where": "In the provider's developer portal, create an app and copy its client id and secret."},
+            "authorization": {"url": f"{api}/oauth/authorize"},
+            "scopes": {"default": ["read"]},
+            "pkce": "unknown",
+            "token": {"url": f"{api}/oauth/token", "auth": "post"},
+        }
+
     def describe_registration(self, slug: str, owner: str | None, /) -> Iterator[str]:
         """Yield the lines of the sheet about the registration of an OAuth client."""
         if self.client.owner == "customer":
