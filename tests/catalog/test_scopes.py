@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import ValidationError
 
-from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.model import Integration
@@ -17,14 +16,14 @@ from one_runtime.catalog.scopes import AuthorizationServerScopes, DescribedScope
 
 def oauth2_entries() -> Iterator[tuple[Integration, OAuth2Auth]]:
     for integration in load_catalog().integrations:
-        auth = oauth2_of(integration.auth_of("oauth2"))
+        auth = integration.oauth2
         if auth is not None:
             yield integration, auth
 
 
 def of(slug: str) -> OAuth2Auth:
     integration = load_catalog().get(slug)
-    auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
+    auth = integration.oauth2 if integration is not None else None
     assert auth is not None
     return auth
 

@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select
 
-from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.clock import system_clock
 from one_runtime.connections import connections
 from one_runtime.connections.credentials import TokenMetadata
@@ -135,7 +134,7 @@ async def test_client_of_a_lost_key_serves_its_connections_again_after_its_regis
     organization_id = await seed(database)
     integration = oauth_rows._CATALOG.get(oauth_rows.SLUG)
     assert integration is not None
-    auth = oauth2_of(integration.auth_of("oauth2"))
+    auth = integration.oauth2
     assert auth is not None
     async with database.read() as tx:
         client = await find_own(tx, BOTH, organization_id, oauth_rows.SLUG)

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, PrivateAttr, StringConstraints
 
-from one_runtime.catalog.auth_types import Auth
+from one_runtime.catalog.auth_types import Auth, oauth2_of
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.logos import logo_hash
 from one_runtime.catalog.parts import EntryPart, Label, Link, Text
 
@@ -92,6 +93,11 @@ class Integration(EntryPart):
     def auth_of(self, auth_type: str) -> Auth | None:
         """Return the definition of this auth type, or None if the entry lacks the auth type."""
         return next((auth for auth in self.auth if auth.type == auth_type), None)
+
+    @property
+    def oauth2(self) -> OAuth2Auth | None:
+        """Return the definition of the auth type `oauth2`, or None if the entry lacks the auth type."""
+        return oauth2_of(self.auth_of("oauth2"))
 
 
 def check_auth_types(auth_types: Sequence[str]) -> Iterator[str]:

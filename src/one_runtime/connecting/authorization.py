@@ -493,7 +493,7 @@ async def _load_integration(
 ) -> tuple[Integration, OAuth2Auth]:
     """Raises: NotFound if the integration was deleted, or now sends tokens to other hosts (promise P7)."""
     integration = await installation.catalogs.get(tx, attempt.organization_id, attempt.integration_slug)
-    auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
+    auth = integration.oauth2 if integration is not None else None
     if integration is None or auth is None:
         raise NotFound("This integration is not available here.")
     if integration.audience("oauth2") != attempt.details.audience:

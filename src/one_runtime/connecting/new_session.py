@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from sqlalchemy import bindparam, func, select
 
-from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.organization_catalogs import unknown
@@ -238,7 +237,7 @@ def _require_available(
 
 def _require_scopes(integration: Integration, new: NewSession) -> None:
     """Raises: InvalidInput."""
-    auth = oauth2_of(integration.auth_of("oauth2"))
+    auth = integration.oauth2
     if auth is None or new.auth_type not in {None, "oauth2"}:
         _refuse("scopes", "must be left out: only oauth2 has scopes")
     for message in check_scopes(auth.scopes, new.scopes):

@@ -5,7 +5,6 @@ from typing import Final, cast
 
 from starlette.responses import Response
 
-from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.public_values import public_values
 from one_runtime.catalog.scopes import DescribedScope, describe_scopes
 from one_runtime.connections.search import FoundConnection
@@ -180,7 +179,7 @@ def _name_in_form(visit: Visit, name: str) -> str:
 
 def _describe(shown: ConnectionView, scopes: Sequence[str]) -> list[DescribedScope]:
     integration = shown.integration
-    auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
+    auth = integration.oauth2 if integration is not None else None
     if integration is None or auth is None:
         return [DescribedScope(scope, None) for scope in scopes]
     return describe_scopes(integration.slug, auth, scopes)

@@ -7,7 +7,6 @@ from typing import Final
 from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
-from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.oauth2 import ScopeList
 from one_runtime.catalog.scopes import DescribedScope, describe_scopes
@@ -199,7 +198,7 @@ async def _oauth2(visit: Visit) -> tuple[str, OAuth2Auth]:
     slug = visit.parameter("integration_slug")
     async with visit.installation.database.read() as tx:
         integration = await visit.installation.catalogs.get(tx, visit.organization_id, slug)
-    auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
+    auth = integration.oauth2 if integration is not None else None
     if auth is None:
         raise NotFound(f"There is no integration {slug[:64]!r} that uses OAuth.")
     return slug, auth
@@ -233,7 +232,7 @@ async def _render(visit: Visit, additions: Additions, *, status: int = 200) -> R
         health = await summarize_integration(
             tx, visit.organization_id, slug, visit.now, test_end_user=own_test_user(visit)
         )
-    auth = oauth2_of(integration.auth_of("oauth2"))
+    auth = integration.oauth2
     error = health.last_error
     response = visit.render(
         "integration.html",

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from one_runtime.catalog import organization_catalogs
-from one_runtime.catalog.auth_types import AUTH_TYPES, oauth2_of
+from one_runtime.catalog.auth_types import AUTH_TYPES
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import CustomIntegration
 from one_runtime.catalog.organization_catalogs import StoredIntegration
@@ -120,7 +120,7 @@ async def put(
             return CustomIntegrationResult(present, enabled)
         now = installation.clock()
         saved = await organization_catalogs.replace(tx, actor.organization_id, present, entry, now)
-        auth = oauth2_of(saved.integration.auth_of("oauth2"))
+        auth = saved.integration.oauth2
         retired = await _retire_client(tx, installation, actor, slug, auth)
         await _record(tx, installation, actor, "custom_integration.updated", slug)
     invalidated = await _invalidate_connections(installation, actor, saved.integration)

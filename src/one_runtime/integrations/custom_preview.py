@@ -7,7 +7,6 @@ from difflib import unified_diff
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from one_runtime.catalog import organization_catalogs
-from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.custom import CustomEntry, as_yaml, written
 from one_runtime.catalog.model import CustomIntegration
 from one_runtime.catalog.organization_catalogs import StoredIntegration
@@ -91,7 +90,7 @@ async def _retires_client(
     tx: Transaction, installation: Installation, organization_id: str, entry: CustomEntry
 ) -> bool:
     client = await oauth_clients.find_own(tx, installation.vault, organization_id, entry.integration.slug)
-    auth = oauth2_of(entry.integration.auth_of("oauth2"))
+    auth = entry.integration.oauth2
     return client is not None and (auth is None or not oauth_clients.still_fits(client, auth))
 
 

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import bindparam, exists, insert, select, update
 
-from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.model import CUSTOM, Integration
 from one_runtime.catalog.request import resolve_url
@@ -255,7 +254,7 @@ async def put(
 
     Raises: InvalidInput, with the errors of the fields.
     """
-    slug, auth = integration.slug, oauth2_of(integration.auth_of("oauth2"))
+    slug, auth = integration.slug, integration.oauth2
     if auth is None:
         raise InvalidInput(
             f"{integration.name} does not use oauth2, so it has no OAuth client. Available auth types: "

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.grants import RefreshToken
 from one_runtime.catalog.model import Integration
@@ -167,7 +166,7 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
     """Ask the provider to revoke each token, one after the other. A token that is already invalid counts as revoked."""
     async with installation.database.read() as tx:
         integration = await installation.catalogs.for_revoking(tx, pending.organization_id, pending.integration_slug)
-    auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
+    auth = integration.oauth2 if integration is not None else None
     grant = RefreshToken(pending.tokens.get("refresh_token"), pending.tokens.get("access_token", ""))
     kinds: tuple[Kind, ...] = ("refresh_token", "access_token")
     results = {kind: RevocationResult(kind, "not_supported") for kind in kinds if kind in pending.tokens}

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, case, func, select
 
-from one_runtime.catalog.auth_types import oauth2_of
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import connections, credentials
@@ -58,7 +57,7 @@ async def count_rotating(tx: Transaction, catalogs: OrganizationCatalogs, now: d
     total, due = Counter[str](), Counter[str]()
     for row in await tx.all(_COUNT, _Row, now=now):
         integration = await catalogs.get(tx, row.organization_id, row.integration_slug)
-        auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
+        auth = integration.oauth2 if integration is not None else None
         if auth is not None and auth.refresh in {"rotates", "optional"}:
             total[row.integration_slug] += row.connections
             due[row.integration_slug] += row.due
