@@ -43,7 +43,12 @@ SELF_HOSTED: Final = "self_hosted"
 class AuthBase(EntryPart):
     """The base of all auth types."""
 
+    title: ClassVar[str]
+    """The name of the auth type for developers and for the team of an organization."""
     default_label: ClassVar[str]
+    """The name of the auth type for end users, if the entry sets no label."""
+    has_credential: ClassVar[bool] = True
+    """False if One Runtime stores and sends no credential."""
     predefined: ClassVar[frozenset[str]] = frozenset()
     """Names that an entry does not have to declare, such as `access_token`. One Runtime sets the values."""
     verifies_by_connecting: ClassVar[bool] = False

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, PrivateAttr, StringConstraints
 
-from one_runtime.catalog.auth_types import Auth, oauth2_of
+from one_runtime.catalog.auth_types import AUTH_TYPES, Auth, oauth2_of
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.logos import logo_hash
 from one_runtime.catalog.parts import EntryPart, Label, Link, Text
@@ -153,13 +153,13 @@ class CustomIntegration(Integration):
         return logo_hash(f"{self._id}{self._logo}".encode())
 
     def audience(self, auth_type: str) -> str | None:
-        """Return a digest of the audience of this auth type, or None for the auth type `none`.
+        """Return a digest of the audience of this auth type, or None for an auth type without credentials.
 
         The digest changes if the entry sends credentials to other hosts or in another way. For an auth type that the
         entry does not have, return the digest of an empty text.
         """
         auth = self.auth_of(auth_type)
-        if auth_type == "none":  # no host receives credentials
+        if not AUTH_TYPES[auth_type].has_credential:  # no host receives credentials
             return None
         return hashlib.sha256(auth.audience().encode() if auth is not None else b"").hexdigest()
 

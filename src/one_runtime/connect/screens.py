@@ -384,7 +384,7 @@ def _names(view: PopupView) -> list[str]:
 
 
 def _wants_account(view: PopupView) -> bool:
-    return any(auth.type != "none" for auth in view.auths)
+    return any(auth.has_credential for auth in view.auths)
 
 
 def _back_to_list(view: PopupView, form: FormPost) -> BackForm | None:

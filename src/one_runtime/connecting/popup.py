@@ -252,7 +252,7 @@ async def load_view(
         present = await connections.list_at_integration(tx, session.organization_id, session.end_user_id, slug)
     auth_types = available_auth_types(integration, clients)
     auths = [auth for auth in integration.auth if auth.type in auth_types and session.auth_type in {None, auth.type}]
-    auths.sort(key=lambda auth: auth.type != "oauth2")  # signing in needs no key, so the popup shows it first
+    auths.sort(key=lambda auth: oauth2_of(auth) is None)  # signing in needs no key, so the popup shows it first
     reconnect = bool(present) and not session.multiple
     return PopupView(session, organization, end_user, integration, tuple(auths), reconnect)
 

@@ -10,6 +10,7 @@ class ApiKeyAuth(AuthBase):
     """A key that the end user copies from the provider."""
 
     type: Literal["api_key"]
+    title: ClassVar[str] = "API key"
     default_label: ClassVar[str] = "API key"
 
     def _inconsistencies(self) -> Iterator[str]:

@@ -11,6 +11,7 @@ class BasicAuth(AuthBase):
     """A user name and a password. Some providers use other names for the two values."""
 
     type: Literal["basic"]
+    title: ClassVar[str] = "Username and password"
     default_label: ClassVar[str] = "Username and password"
 
     send: CredentialPlacement = CredentialPlacement.model_construct(

@@ -13,6 +13,7 @@ class ClientCredentialsAuth(TokenAuth):
     """The client credentials grant (RFC 6749, 4.4). The end user enters the client's id and secret."""
 
     type: Literal["client_credentials"]
+    title: ClassVar[str] = "Client id and secret"
     default_label: ClassVar[str] = "Client id and secret"
 
     def _inconsistencies(self) -> Iterator[str]:

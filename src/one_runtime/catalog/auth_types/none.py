@@ -10,7 +10,9 @@ class NoAuth(AuthBase):
     """A public API, without credentials."""
 
     type: Literal["none"]
+    title: ClassVar[str] = "No account needed"
     default_label: ClassVar[str] = "No account needed"
+    has_credential: ClassVar[bool] = False
     verifies_by_connecting: ClassVar[bool] = True
 
     def _inconsistencies(self) -> Iterator[str]:

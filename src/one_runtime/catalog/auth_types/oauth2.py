@@ -52,6 +52,7 @@ class OAuth2Auth(TokenAuth):
     """The authorization code grant of OAuth 2.0 (RFC 6749, 4.1; RFC 9700)."""
 
     type: Literal["oauth2"]
+    title: ClassVar[str] = "OAuth"
     default_label: ClassVar[str] = "Sign in"
     predefined: ClassVar[frozenset[str]] = frozenset({"access_token", "client_id"})
 
