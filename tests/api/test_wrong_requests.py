@@ -14,6 +14,7 @@ import httpx2
 import pytest
 import yaml
 
+from one_runtime.catalog.auth_types import AUTH_TYPES
 from one_runtime.tenancy import api_keys
 from tests.application import JSON, Application, Client
 from tests.redirects import RETURN_URL, connect_and_return, redeem, register
@@ -43,7 +44,8 @@ AUTH: Final[dict[str, Any]] = {
 Case: TypeAlias = dict[str, Any]
 """A request and its answer.
 
-- `request`: method and address. `{connection}`, `{session}` and other names in braces stand for ids.
+- `request`: method and address. `{connection}`, `{session}` and other names in braces stand for ids, and
+  `{auth types}` for a list of names.
 - `key`: the API key, if the caller does not send a key with all scopes.
 - `headers`; `body` (sent as JSON) or `raw` (sent as it is, without a Content-Type).
 - `entry`: a custom integration with these changes. `check path`: another path of its check.
@@ -125,6 +127,7 @@ async def callers(application: Application) -> Callers:
             "push": push,
             "pull": pull,
             "paused": paused,
+            "auth types": ", ".join(AUTH_TYPES),
         },
     )
 

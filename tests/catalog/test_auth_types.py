@@ -1,5 +1,6 @@
 """Every auth type is one class, and its objects answer as their entries say."""
 
+import ast
 import datetime as dt
 from typing import Any, get_args
 
@@ -8,8 +9,11 @@ import pytest
 from one_runtime.catalog.auth import TokenAuth
 from one_runtime.catalog.auth_types import AUTH_TYPES, Auth, AuthType, oauth2_of
 from one_runtime.catalog.grants import ClientCredentials, RefreshToken
+from one_runtime.catalog.tools.sheet import sheet
 from one_runtime.oauth.token_response import TokenSet
 from tests.catalog.example import API_KEY, OAUTH2, api_key, entry_of, oauth2
+from tests.documentation import ROOT
+from tests.source_files import nodes, python_files
 
 NOW = dt.datetime(2026, 11, 27, 12, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -57,17 +61,67 @@ def tokens(**changes: Any) -> TokenSet:
     return TokenSet(access_token="access", **{**defaults, **changes})
 
 
-ALL = [api_key(), basic(), public(), oauth2(), client_credentials()]
+def drafted(name: str) -> Auth:
+    rest = {"base_url": "https://api.example.com", "check": {"path": "/me"}, "verified": {"how": "unverified"}}
+    return auth_of({"type": name, **AUTH_TYPES[name].draft("https://api.example.com"), **rest})
+
+
+ALL = [drafted(name) for name in AUTH_TYPES]
+WITHOUT_TOKENS = [api_key(), basic(), public()]
 
 
 def test_every_auth_type_of_the_catalog_is_one_class() -> None:
     assert get_args(AuthType) == tuple(AUTH_TYPES)
-    assert [auth.type for auth in ALL] == list(AUTH_TYPES)
     assert all(type(auth) is AUTH_TYPES[auth.type] for auth in ALL)
 
 
-def test_only_oauth2_and_client_credentials_have_tokens() -> None:
-    assert [auth.type for auth in ALL if auth.token_auth] == ["oauth2", "client_credentials"]
+def test_every_auth_type_says_what_other_modules_need_of_it() -> None:
+    texts = [text for auth in ALL for text in (auth.title, auth.default_label, auth.imported_keys, auth.exposed_keys())]
+    assert all(texts)
+    integration = entry_of(*(auth.model_dump(exclude_unset=True, by_alias=True) for auth in ALL))
+    assert [auth.type for auth in ALL if f"## {auth.label} (`{auth.type}`)" not in sheet(integration)] == []
+    made_up = dict.fromkeys(("client_id", "client_secret", "username", "password"), "made-up")
+    grants = [auth.token_auth.probe_grant(made_up, "v" * 43) for auth in ALL if auth.token_auth is not None]
+    assert all("grant_type" in grant.request(oauth2().token, {}).params for grant in grants)
+
+
+def test_no_other_module_distinguishes_auth_types() -> None:
+    """Only OAuth 2.0 has functions of its own, such as the callback. They take its class, but never test for it."""
+    classes = {auth_class.__name__ for auth_class in AUTH_TYPES.values()}
+    imported = {name for node in nodes_elsewhere() if isinstance(node, ast.ImportFrom) for name in names_of(node)}
+    assert imported & classes == {"OAuth2Auth"}
+    tests = [ast.unparse(node) for node in nodes_elsewhere() if is_type_test(node)]
+    assert [test for test in tests if any(name in test for name in classes)] == []
+
+
+def test_no_other_module_lists_the_auth_types() -> None:
+    collections = [node for node in nodes_elsewhere() if isinstance(node, ast.Dict | ast.Tuple | ast.List | ast.Set)]
+    lists = [ast.unparse(node) for node in collections if len(words_of(node) & {*AUTH_TYPES}) > 2]
+    assert [text for text in lists if "No account needed" not in text] == []  # the labels of the dashboard
+
+
+def nodes_elsewhere() -> list[ast.AST]:
+    folder = ROOT / "src" / "one_runtime" / "catalog" / "auth_types"
+    return [node for path in python_files("src") if folder not in path.parents for node in nodes(path)]
+
+
+def names_of(node: ast.ImportFrom) -> list[str]:
+    return [alias.name for alias in node.names]
+
+
+def is_type_test(node: ast.AST) -> bool:
+    is_call = isinstance(node, ast.Call) and ast.unparse(node.func) in {"isinstance", "issubclass"}
+    return is_call or isinstance(node, ast.MatchClass)
+
+
+def words_of(node: ast.Dict | ast.Tuple | ast.List | ast.Set) -> set[object]:
+    parts = node.keys if isinstance(node, ast.Dict) else node.elts
+    return {part.value for part in parts if isinstance(part, ast.Constant)}
+
+
+def test_only_auth_types_with_a_token_endpoint_have_tokens() -> None:
+    assert not any(auth.token_auth for auth in WITHOUT_TOKENS)
+    assert all(auth.token_auth is auth for auth in (oauth2(), client_credentials()))
 
 
 def test_only_oauth2_has_a_consent_page() -> None:
@@ -76,7 +130,8 @@ def test_only_oauth2_has_a_consent_page() -> None:
 
 
 def test_oauth2_needs_a_registered_client_unless_each_customer_has_one() -> None:
-    assert [auth.type for auth in ALL if auth.needs_registered_client] == ["oauth2"]
+    assert oauth2().needs_registered_client
+    assert not any(auth.needs_registered_client for auth in (*WITHOUT_TOKENS, client_credentials()))
     of_customer = oauth2(client={"owner": "customer"}, fields=CLIENT_FIELDS)
     assert not of_customer.needs_registered_client
 

@@ -97,6 +97,10 @@ def test_every_key_of_an_entry_is_explained(key: str) -> None:
     assert f"`{key}`" in PAGE
 
 
+def test_every_auth_type_is_explained() -> None:
+    assert [name for name in AUTH_TYPES if f"`{name}`" not in PAGE] == []
+
+
 def test_the_example_of_the_page_is_a_valid_entry(tmp_path: Path) -> None:
     example = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert example is not None

@@ -1,12 +1,13 @@
 """Serve `/v1/connections`: the connected accounts of end users (connections), and their credentials."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any, Final, Literal, Self
+from inspect import cleandoc
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from fastapi import Query, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.disconnect import RevocationAnswer
@@ -36,7 +37,8 @@ from one_runtime.api.fields import (
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
-from one_runtime.catalog.auth_types import AuthType
+from one_runtime.catalog.auth import AuthBase
+from one_runtime.catalog.auth_types import AUTH_TYPES, AuthType
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.public_values import public_values
@@ -56,6 +58,18 @@ from one_runtime.lifecycle.recheck import RecheckOutcome, recheck
 from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, read_credentials, refresh
 
 router = Routes("Connections")
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _lists_by_auth_type(describe: Callable[[type[AuthBase]], str]) -> Callable[[type[_Model]], type[_Model]]:
+    """Return a decorator that replaces `{by_auth_type}` in a docstring with a list of all auth types."""
+    items = "\n".join(f"- `{name}`: {describe(auth_class)}." for name, auth_class in AUTH_TYPES.items())
+
+    def fill(model: type[_Model]) -> type[_Model]:
+        model.__doc__ = cleandoc(model.__doc__ or "").replace("{by_auth_type}", items)
+        return model
+
+    return fill
 
 
 async def connection_documents(
@@ -153,19 +167,14 @@ class CheckAnswer(Answer, title="ConnectionCheck"):
     connection: ConnectionAnswer
 
 
+@_lists_by_auth_type(lambda auth_class: auth_class.imported_keys)
 class CreateConnection(Body, title="NewConnection"):
     """A credential to import. The fields of `credentials` depend on the auth type.
 
-    - `api_key`: the fields that the integration defines.
-    - `basic`: `username` and `password`.
-    - `client_credentials`: `client_id` and `client_secret`.
-    - `oauth2`: `access_token`. The fields `refresh_token`, `expires_at` (RFC 3339) and `scope` are optional. The
-      OAuth client of the tokens must be the client that One Runtime uses for the integration. If each end user
-      registers a client, `credentials` must also contain `client_id` and `client_secret`.
-    - `none`: no fields.
+    {by_auth_type}
 
     If `check` is true, the provider must accept the credential before One Runtime stores the credential. One Runtime
-    always checks `client_credentials`.
+    always checks a credential that it exchanges for tokens, such as `client_credentials`.
     """
 
     model_config = example(
@@ -221,12 +230,11 @@ class DeletedConnection(ConnectionAnswer, title="DeletedConnection"):
     revocations: list[RevocationAnswer]
 
 
+@_lists_by_auth_type(lambda auth_class: auth_class.exposed_keys())
 class CredentialsAnswer(Answer, title="Credentials"):
     """Valid credentials for requests to the provider. The fields of `credentials` depend on the auth type.
 
-    - `api_key`: the fields that the integration defines.
-    - `basic`: `username` and `password`.
-    - `oauth2` and `client_credentials`: `access_token`.
+    {by_auth_type}
 
     One Runtime never returns a refresh token or the secret of an OAuth client.
     """

@@ -12,7 +12,7 @@ from one_runtime.api.fields import Answer, Time
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.api.services import services_of
-from one_runtime.catalog.auth_types import AuthType
+from one_runtime.catalog.auth_types import AUTH_TYPES, AuthType
 from one_runtime.catalog.custom import FORMATS, CustomEntry, written
 from one_runtime.catalog.custom_example import EXAMPLE
 from one_runtime.catalog.model import Category, is_custom
@@ -61,7 +61,7 @@ _PROPERTIES: Final = {
 }
 
 
-_FORMATS: Final = """
+_FORMATS: Final = f"""
 A definition of the integration, or an OpenAPI 3 document. Both can be YAML or JSON. A definition has these keys:
 
 - `slug`: the slug, which begins with `x-`.
@@ -75,10 +75,10 @@ A definition of the integration, or an OpenAPI 3 document. Both can be YAML or J
 
 An item of `auth` has these keys, and others for OAuth:
 
-- `type`: `api_key`, `basic`, `none`, `oauth2` or `client_credentials`.
+- `type`: one of {", ".join(f"`{name}`" for name in AUTH_TYPES)}.
 - `fields`: the values that the end user enters, such as an API key. `where` says where the end user finds the value.
 - `base_url`: the base URL of the provider's API.
-- `send`: the headers and query parameters that contain the values. `{api_key}` stands for the value of this field.
+- `send`: the headers and query parameters that contain the values. `{{api_key}}` stands for the value of this field.
 - `check`: a request that verifies the values. `expect` describes the response to valid values.
 - `identity`: the JSON paths of the account's id and name in this response.
 - `verified`: `how: unverified` for a definition that you have not verified with the provider.

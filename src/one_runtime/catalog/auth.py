@@ -47,6 +47,8 @@ class AuthBase(EntryPart):
     """The name of the auth type for developers and for the team of an organization."""
     default_label: ClassVar[str]
     """The name of the auth type for end users, if the entry sets no label."""
+    imported_keys: ClassVar[str]
+    """The keys of `credentials` in an import of a connection, in Markdown."""
     has_credential: ClassVar[bool] = True
     """False if One Runtime stores and sends no credential."""
     predefined: ClassVar[frozenset[str]] = frozenset()
@@ -107,6 +109,11 @@ class AuthBase(EntryPart):
     def sends_client(self) -> bool:
         """Return True if requests to the API contain a value of the OAuth client, such as a developer token."""
         return False
+
+    @classmethod
+    def exposed_keys(cls) -> str:
+        """Return the names of the credentials that `exposes` returns, in Markdown."""
+        return cls.imported_keys
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
@@ -340,6 +347,11 @@ class TokenAuth(AuthBase):
         Return no values if the end user enters the client, because the credentials then already contain its values.
         """
         return {}
+
+    @classmethod
+    def exposed_keys(cls) -> str:
+        """Return the names of the credentials that `exposes` returns, in Markdown."""
+        return "`access_token`"
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:

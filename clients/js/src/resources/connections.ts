@@ -153,14 +153,14 @@ export interface Connections {
  *
  * - `api_key`: the fields that the integration defines.
  * - `basic`: `username` and `password`.
- * - `client_credentials`: `client_id` and `client_secret`.
+ * - `none`: no fields.
  * - `oauth2`: `access_token`. The fields `refresh_token`, `expires_at` (RFC 3339) and `scope` are optional. The OAuth
  *   client of the tokens must be the client that One Runtime uses for the integration. If each end user registers a
  *   client, `credentials` must also contain `client_id` and `client_secret`.
- * - `none`: no fields.
+ * - `client_credentials`: `client_id` and `client_secret`.
  *
  * If `check` is true, the provider must accept the credential before One Runtime stores the credential. One Runtime
- * always checks `client_credentials`.
+ * always checks a credential that it exchanges for tokens, such as `client_credentials`.
  */
 export interface NewConnection {
   /** The slug of the integration. */
@@ -285,7 +285,9 @@ export interface ConnectionCheck {
  *
  * - `api_key`: the fields that the integration defines.
  * - `basic`: `username` and `password`.
- * - `oauth2` and `client_credentials`: `access_token`.
+ * - `none`: no fields.
+ * - `oauth2`: `access_token`.
+ * - `client_credentials`: `access_token`.
  *
  * One Runtime never returns a refresh token or the secret of an OAuth client.
  */

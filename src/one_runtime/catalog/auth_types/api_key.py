@@ -12,6 +12,7 @@ class ApiKeyAuth(AuthBase):
     type: Literal["api_key"]
     title: ClassVar[str] = "API key"
     default_label: ClassVar[str] = "API key"
+    imported_keys: ClassVar[str] = "the fields that the integration defines"
 
     def _inconsistencies(self) -> Iterator[str]:
         yield from super()._inconsistencies()

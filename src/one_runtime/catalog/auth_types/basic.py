@@ -13,6 +13,7 @@ class BasicAuth(AuthBase):
     type: Literal["basic"]
     title: ClassVar[str] = "Username and password"
     default_label: ClassVar[str] = "Username and password"
+    imported_keys: ClassVar[str] = "`username` and `password`"
 
     send: CredentialPlacement = CredentialPlacement.model_construct(
         basic=HttpBasic.model_construct(username="{username}", password="{password}")

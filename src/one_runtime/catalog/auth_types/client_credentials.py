@@ -15,6 +15,7 @@ class ClientCredentialsAuth(TokenAuth):
     type: Literal["client_credentials"]
     title: ClassVar[str] = "Client id and secret"
     default_label: ClassVar[str] = "Client id and secret"
+    imported_keys: ClassVar[str] = "`client_id` and `client_secret`"
 
     def _inconsistencies(self) -> Iterator[str]:
         yield from super()._inconsistencies()

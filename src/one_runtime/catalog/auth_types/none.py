@@ -12,6 +12,7 @@ class NoAuth(AuthBase):
     type: Literal["none"]
     title: ClassVar[str] = "No account needed"
     default_label: ClassVar[str] = "No account needed"
+    imported_keys: ClassVar[str] = "no fields"
     has_credential: ClassVar[bool] = False
     verifies_by_connecting: ClassVar[bool] = True
 

@@ -54,6 +54,11 @@ class OAuth2Auth(TokenAuth):
     type: Literal["oauth2"]
     title: ClassVar[str] = "OAuth"
     default_label: ClassVar[str] = "Sign in"
+    imported_keys: ClassVar[str] = (
+        "`access_token`. The fields `refresh_token`, `expires_at` (RFC 3339) and `scope` are optional. The OAuth "
+        "client of the tokens must be the client that One Runtime uses for the integration. If each end user "
+        "registers a client, `credentials` must also contain `client_id` and `client_secret`"
+    )
     predefined: ClassVar[frozenset[str]] = frozenset({"access_token", "client_id"})
 
     client: ClientRegistration = ClientRegistration.model_construct()

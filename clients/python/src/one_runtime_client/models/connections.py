@@ -141,7 +141,9 @@ class Credentials:
 
     - `api_key`: the fields that the integration defines.
     - `basic`: `username` and `password`.
-    - `oauth2` and `client_credentials`: `access_token`.
+    - `none`: no fields.
+    - `oauth2`: `access_token`.
+    - `client_credentials`: `access_token`.
 
     One Runtime never returns a refresh token or the secret of an OAuth client.
 

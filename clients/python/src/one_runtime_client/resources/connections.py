@@ -124,14 +124,14 @@ class Connections(Resource):
 
         - `api_key`: the fields that the integration defines.
         - `basic`: `username` and `password`.
-        - `client_credentials`: `client_id` and `client_secret`.
+        - `none`: no fields.
         - `oauth2`: `access_token`. The fields `refresh_token`, `expires_at` (RFC 3339) and `scope` are optional. The
           OAuth client of the tokens must be the client that One Runtime uses for the integration. If each end user
           registers a client, `credentials` must also contain `client_id` and `client_secret`.
-        - `none`: no fields.
+        - `client_credentials`: `client_id` and `client_secret`.
 
         If `check` is True, the provider must accept the credential before One Runtime stores the credential. One
-        Runtime always checks `client_credentials`.
+        Runtime always checks a credential that it exchanges for tokens, such as `client_credentials`.
 
         Args:
             integration_slug: The slug of the integration.
