@@ -27,6 +27,7 @@ from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.tenancy import api_keys, end_users, events, organizations
 from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.webhooks import endpoints, secrets
 from tests.ports import free_port
@@ -148,7 +149,7 @@ class Ground:
         causes = [(self.actor, Subject(USER, data={"changed": ["metadata"]}))] * _BATCH
         for _ in range(number // _BATCH):
             async with self.database.write() as tx:
-                await events.record_many(tx, "end_user.updated", system_clock() - _AGE, causes)
+                await events.record_many(tx, EventType.END_USER_UPDATED, system_clock() - _AGE, causes)
         return self.receipts.count + number
 
     async def newest(self, number: int) -> str:
@@ -281,7 +282,7 @@ async def _fan_out(url: str) -> float:
             organization = await organizations.create(tx, "Without endpoints", now)
         actor, bare, recorded = Actor(organization.id, "system"), list[float](), list[float]()
         async with database.write() as tx:
-            await events.record(tx, actor, "end_user.updated", now, Subject(USER))
+            await events.record(tx, actor, EventType.END_USER_UPDATED, now, Subject(USER))
             event = await tx.one(_ANY_EVENT)
             assert event is not None
             for _ in range(2000):
@@ -289,7 +290,7 @@ async def _fan_out(url: str) -> float:
                 begun = time.perf_counter()
                 await tx.execute(_INSERT_EVENT, **values)
                 between = time.perf_counter()
-                await events.record(tx, actor, "end_user.updated", now, Subject(USER))
+                await events.record(tx, actor, EventType.END_USER_UPDATED, now, Subject(USER))
                 bare.append(between - begun)
                 recorded.append(time.perf_counter() - between)
         return statistics.median(recorded) - statistics.median(bare)

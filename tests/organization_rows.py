@@ -45,6 +45,7 @@ from one_runtime.tenancy.agent_policy import AgentPolicy
 from one_runtime.tenancy.authentication import Principal
 from one_runtime.tenancy.end_user_tokens import NewToken
 from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.webhooks import endpoints, secrets
 from tests import oauth_rows, sealed_rows
@@ -140,7 +141,7 @@ class OrganizationRows:
         async with self.installation.database.write() as tx:
             await endpoints.create(tx, self.actor, endpoint, ["*"])
             await secrets.create(tx, vault, endpoint, now)
-            await events.record(tx, self.actor, "organization.updated", now, Subject())
+            await events.record(tx, self.actor, EventType.ORGANIZATION_UPDATED, now, Subject())
             (delivery,) = await tx.all(
                 select(webhook_deliveries).where(webhook_deliveries.c.endpoint_id == endpoint.id)
             )

@@ -25,14 +25,13 @@ from one_runtime.api.reference import error_kinds
 from one_runtime.db import schema
 from one_runtime.encryption.vault import new_key
 from one_runtime.explanations.api_errors import API_ERRORS
-from one_runtime.explanations.event_reasons import EVENT_REASONS
-from one_runtime.explanations.event_types import EVENT_TYPES
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
 from one_runtime.serving.application import create_app
 from one_runtime.settings import FROM_FILES, PREFIX, Settings
-from one_runtime.tenancy import api_keys, events
-from one_runtime.tenancy.installation_events import INSTALLATION_EVENT_TYPES
-from scripts import settings_page
+from one_runtime.tenancy import api_keys
+from one_runtime.tenancy.event_types import TYPES, EventType
+from one_runtime.tenancy.installation_events import InstallationEventType
+from scripts import docs_tables
 from tests.documentation import ROOT, Page, page, pages
 from tests.in_one_test import in_one_test
 from tests.ports import free_port
@@ -95,10 +94,13 @@ def commands() -> dict[str, set[str]]:
     return dict(walk(typer.main.get_command(cli.app), ()))
 
 
-def test_table_of_settings_is_generated_from_the_settings() -> None:
-    page_text = settings_page.PAGE.read_text(encoding="utf-8")
-    assert page_text == settings_page.rewritten(page_text), "run `python scripts/settings_page.py`"
-    assert all(f"`{PREFIX}{name.upper()}`" in page_text for name in Settings.model_fields)
+@in_one_test(docs_tables.TABLES, name=lambda table: f"{table.page}: {table.heading}")
+def test_every_table_that_follows_from_the_code_is_generated(table: docs_tables.Table) -> None:
+    text = page(f"docs/{table.page}").text
+    assert text == docs_tables.rewritten(table.page, text), "run `python -m scripts.docs_tables`"
+    rows = list(table.rows())
+    assert [row[0] for row in rows if f"| {row[0]} |" not in text] == []
+    assert [row for row in rows if not all(row)] == [], "a cell is empty"
 
 
 @in_one_test(PAGES, name=lambda document: document.name)
@@ -196,8 +198,8 @@ def test_page_of_errors_has_the_explanations_of_the_api_page() -> None:
 
 def test_tables_of_reasons_have_the_explanations_of_events_and_deliveries() -> None:
     tables = {
-        **{("docs/events.md", f"Reasons of `{kind}`", 3): EVENT_REASONS[kind] for kind in EVENT_REASONS},
-        ("docs/webhooks.md", "Disabled endpoints", 2): EVENT_REASONS["webhook_endpoint.disabled"],
+        **{("docs/events.md", f"Reasons of `{kind}`", 3): kind.reasons for kind in EventType if kind.reasons},
+        ("docs/webhooks.md", "Disabled endpoints", 2): EventType.WEBHOOK_ENDPOINT_DISABLED.reasons,
         ("docs/webhooks.md", "Read the deliveries", 2): DELIVERY_ERRORS,
     }
     del tables["docs/events.md", "Reasons of `webhook_endpoint.disabled`", 3]
@@ -205,12 +207,6 @@ def test_tables_of_reasons_have_the_explanations_of_events_and_deliveries() -> N
         rows = [row for row in page(name).table(title, level) if row[0].startswith("`")]
         documented = {code(row[0]): (sentences(row[1]), sentences(row[2])) for row in rows}
         assert documented == {reason: tuple(explanation) for reason, explanation in explanations.items()}, title
-
-
-def test_table_of_event_types_has_their_explanations() -> None:
-    rows = page("docs/events.md").table("Types")
-    assert {code(row[0]): sentences(row[1]) for row in rows} == dict(EVENT_TYPES)
-    assert list(EVENT_TYPES) == list(events.TYPES)
 
 
 def test_every_scope_is_documented() -> None:
@@ -230,17 +226,11 @@ def test_the_scopes_table_names_every_get_route_that_needs_another_scope_than_re
     )
 
 
-def test_every_event_type_is_documented() -> None:
-    documented = page("docs/events.md")
-    assert [code(row[0]) for row in documented.table("Types")] == list(events.TYPES)
-    assert [code(row[0]) for row in documented.table("Events of the installation")] == list(INSTALLATION_EVENT_TYPES)
-
-
 @in_one_test(PAGES, name=lambda document: document.name)
 def test_every_named_event_type_exists(document: Page) -> None:
     if document.name == "docs/vocabulary.md":  # this page also names methods of clients: see tests/test_vocabulary.py
         return
-    known = {*events.TYPES, *INSTALLATION_EVENT_TYPES}
+    known = {*TYPES, *(kind.value for kind in InstallationEventType)}
     assert set(EVENT.findall(document.text)) <= known
 
 

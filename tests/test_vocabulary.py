@@ -21,6 +21,7 @@ from one_runtime.encryption.vault import new_key
 from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import TYPES
 from one_runtime_client import OneRuntime, errors
 from one_runtime_client.resources.proxy import Proxy
 from scripts.generate_clients import outdated
@@ -164,7 +165,7 @@ def references(node: Any) -> set[str]:
 def event_names() -> set[str]:
     """Return the keys of events' data, as listed in docs/events.md."""
     rows = [line.strip("|").split(" | ") for line in page("docs/events.md").prose.splitlines() if line.startswith("|")]
-    cells = [row[2] for row in rows if {*words(row[0])} & {*events.TYPES}]
+    cells = [row[2] for row in rows if {*words(row[0])} & {*TYPES}]
     return {name for cell in cells for name in words(re.split(r":|such as", cell)[0])}
 
 
@@ -266,7 +267,7 @@ def test_page_lists_exactly_the_values_of_the_api() -> None:
         if found := values(schema):
             enumerated.setdefault(name, set()).update(found)
     listed["category"] = enumerated["category"]  # the page only links to the categories and event types
-    enumerated["type"] -= {*events.TYPES}
+    enumerated["type"] -= {*TYPES}
     assert enumerated == listed
 
 

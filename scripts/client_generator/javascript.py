@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -60,7 +60,7 @@ _SCALARS: Final = {
 _WIDTH: Final = 120
 
 
-def files(resources: tuple[Resource, ...]) -> dict[Path, str]:
+def files(resources: tuple[Resource, ...], event_types: Sequence[str]) -> dict[Path, str]:
     """Return the generated files by path."""
     templates = Templates()
     api = _Api(resources)
@@ -70,6 +70,7 @@ def files(resources: tuple[Resource, ...]) -> dict[Path, str]:
     texts = {view.file: templates.render("javascript_resource.jinja", resource=view) for view in named}
     texts["api"] = templates.render("javascript_client.jinja", resources=named, client=client)
     generated = {FOLDER / f"{name}.ts": api.with_imports(name, text) for name, text in texts.items()}
+    generated[FOLDER / "event-types.ts"] = templates.render("javascript_event_types.jinja", event_types=event_types)
     exports = templates.render("javascript_exports.jinja", resources=named)
     return generated | {FOLDER / "index.ts": exports, README: with_table(README, _method_rows(views))}
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +33,7 @@ _HEADERS: Final = "Further headers of the request."
 _KEY: Final = "A unique value for this creation. A second call with the value creates nothing. Default: a random UUID."
 
 
-def files(resources: tuple[Resource, ...]) -> dict[Path, str]:
+def files(resources: tuple[Resource, ...], event_types: Sequence[str]) -> dict[Path, str]:
     """Return the generated files by path."""
     templates = Templates(docstring=_docstring)
     owners = {model.name: resource.name for resource in resources for model in resource.models}
@@ -46,7 +46,10 @@ def files(resources: tuple[Resource, ...]) -> dict[Path, str]:
     }
     views = {resource.name: _Resource(resource, summaries) for resource in resources}
     imported = sorted(owners)  # ruff removes the names that a file does not use
-    texts = {PACKAGE / "models" / "__init__.py": templates.render("python_exports.jinja", resources=named)}
+    texts = {
+        PACKAGE / "models" / "__init__.py": templates.render("python_exports.jinja", resources=named),
+        PACKAGE / "models" / "event_types.py": templates.render("python_event_types.jinja", event_types=event_types),
+    }
     for resource in named:
         view = views[resource.name]
         if resource.models:

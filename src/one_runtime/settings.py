@@ -1,6 +1,6 @@
 """Read the settings of One Runtime from environment variables, at the start and, in part, after SIGHUP.
 
-`python scripts/settings_page.py` generates the table of docs/settings.md from the class `Settings`.
+`python -m scripts.docs_tables` writes the table of docs/settings.md from the class `Settings`.
 """
 
 import difflib

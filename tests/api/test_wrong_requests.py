@@ -16,6 +16,7 @@ import yaml
 
 from one_runtime.catalog.auth_types import AUTH_TYPES
 from one_runtime.tenancy import api_keys
+from one_runtime.tenancy.event_types import TYPES, EventType
 from tests.application import JSON, Application, Client
 from tests.redirects import RETURN_URL, connect_and_return, redeem, register
 from tests.validators_words import VALIDATORS_WORDS
@@ -45,7 +46,7 @@ Case: TypeAlias = dict[str, Any]
 """A request and its answer.
 
 - `request`: method and address. `{connection}`, `{session}` and other names in braces stand for ids, and
-  `{auth types}` for a list of names.
+  `{auth types}` and `{event types}` for lists of names.
 - `key`: the API key, if the caller does not send a key with all scopes.
 - `headers`; `body` (sent as JSON) or `raw` (sent as it is, without a Content-Type).
 - `entry`: a custom integration with these changes. `check path`: another path of its check.
@@ -128,6 +129,9 @@ async def callers(application: Application) -> Callers:
             "pull": pull,
             "paused": paused,
             "auth types": ", ".join(AUTH_TYPES),
+            "event types": ", ".join(TYPES),
+            "types of connection.*": ", ".join(name for name in TYPES if name.startswith("connection.")),
+            "groups of event types": ", ".join(dict.fromkeys(f"{kind.group}.*" for kind in EventType)),
         },
     )
 

@@ -9,6 +9,7 @@ import pytest
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from tests import sealed_rows
 from tests.command_line import Run
@@ -39,7 +40,7 @@ def test_events_of_a_leaked_key_are_listed(run: Run, database_url: str) -> None:
     async def record(tx: Transaction) -> None:
         for actor in (Actor(northwind, "api_key", key["id"], "192.0.2.7"), Actor(southwind, "end_user", "ada")):
             data = {"integration_slug": "hubspot", "reason": "a\x1b[2Jb"}
-            await events.record(tx, actor, "connection.deleted", system_clock(), Subject("ada", None, data))
+            await events.record(tx, actor, EventType.CONNECTION_DELETED, system_clock(), Subject("ada", None, data))
 
     on(database_url, record)
     run("api-keys", "revoke", leaked)

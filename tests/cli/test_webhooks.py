@@ -8,6 +8,7 @@ import pytest
 from one_runtime.clock import system_clock
 from one_runtime.db.ids import new_id
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from tests import sealed_rows
 from tests.command_line import Run
@@ -29,7 +30,9 @@ def run(bare: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 def record_event(database_url: str, organization: str) -> None:
     async def record() -> None:
         async with sealed_rows.opened(database_url) as database, database.write() as tx:
-            await events.record(tx, Actor(organization, "system"), "end_user.updated", system_clock(), Subject())
+            await events.record(
+                tx, Actor(organization, "system"), EventType.END_USER_UPDATED, system_clock(), Subject()
+            )
 
     asyncio.run(record())
 

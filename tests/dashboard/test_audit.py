@@ -11,7 +11,8 @@ import pytest
 
 from one_runtime.db.ids import new_id
 from one_runtime.tenancy import events
-from one_runtime.tenancy.events import Actor, EventType, Subject
+from one_runtime.tenancy.event_types import EventType
+from one_runtime.tenancy.events import Actor, Subject
 from tests.dashboard.team import Team, TeamBrowser, text_of
 
 
@@ -56,10 +57,10 @@ async def test_events_name_their_actors(team: Team) -> None:
     )
     assert re.search(r"api_key\.created An API key was created\. One Runtime", text)
     password = Subject(data={"changed": ["password"]})
-    await record(team, "member.updated", Actor(organization, "member", new_id()), password)
+    await record(team, EventType.MEMBER_UPDATED, Actor(organization, "member", new_id()), password)
     assert "A member of your team set or changed the own password." in text_of(await owner.get("audit"))
     expiring = Subject(data={"expires_at": "2026-12-02T03:52:09.077Z"})
-    await record(team, "member.invited", Actor(organization, "system"), expiring)
+    await record(team, EventType.MEMBER_INVITED, Actor(organization, "system"), expiring)
     assert "Expires at: 2026-12-02 03:52:09 UTC" in text_of(await owner.get("audit"))
 
 
@@ -159,7 +160,7 @@ async def test_cell_of_an_export_is_no_formula(team: Team) -> None:
     starts = ("=", "+", "-", "@", "\t=", "\r=", " =", "\n=", "\u00a0=", "\uff1d", "\uff0b", "\uff0d", "\uff20")
     for start in starts:
         actor = Actor(team.organization_id, "end_user", f'{start}HYPERLINK("https://evil.example")')
-        await record(team, "end_user.updated", actor, Subject(actor.id, data={"changed": ["=1"]}))
+        await record(team, EventType.END_USER_UPDATED, actor, Subject(actor.id, data={"changed": ["=1"]}))
     rows = list(csv.reader(io.StringIO((await owner.post("audit/export", {"format": "csv"})).text)))
     assert len(rows) == len(starts) + 2
     assert [cell for row in rows for cell in row if cell.startswith(starts)] == []
@@ -174,7 +175,7 @@ async def test_events_and_names_of_another_organization_are_not_shown(team: Team
     await stranger.post("api-keys", {"name": "Foreign", "scopes": ["read"]})
     (key,) = re.findall(r"actor=([\w-]+)", (await stranger.get("api-keys")).text)
     # Even an event with the id of a foreign key does not reveal the key's name.
-    await record(team, "end_user.updated", Actor(team.organization_id, "api_key", key), Subject("user_1"))
+    await record(team, EventType.END_USER_UPDATED, Actor(team.organization_id, "api_key", key), Subject("user_1"))
     for answer in (
         await owner.get("audit"),
         await owner.get("audit", actor=str(stranger.member_id)),

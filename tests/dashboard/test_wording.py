@@ -10,7 +10,7 @@ import pytest
 from one_runtime.dashboard import wording
 from one_runtime.dashboard.wording import in_page, problem_of, without_fields
 from one_runtime.errors import FieldError, InvalidInput, NotFound
-from one_runtime.explanations.event_types import EVENT_TYPES
+from one_runtime.tenancy.event_types import EventType
 from tests.dashboard.team import Team, text_of
 from tests.documentation import ROOT
 from tests.source_files import nodes, python_files
@@ -90,7 +90,7 @@ def test_problem_names_a_field_only_if_the_message_needs_it() -> None:
 
 
 def test_explanations_of_event_types_have_no_fields_on_pages() -> None:
-    texts = {kind: without_fields(text) for kind, text in EVENT_TYPES.items()}
+    texts = {kind.value: without_fields(kind.explanation) for kind in EventType}
     assert texts["connection.updated"] == (
         "The name or the metadata was changed, or a check found a missing permission."
     )

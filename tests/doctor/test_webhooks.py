@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from one_runtime.clock import system_clock
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.webhooks import endpoints
 from one_runtime.webhooks.endpoints import WebhookEndpoint
@@ -20,7 +21,7 @@ async def store(patient: Patient, **changes: object) -> WebhookEndpoint:
     endpoint = endpoints.new(actor.organization_id, url=URL, description="", include=(), now=now)
     async with patient.database() as database, database.write() as tx:
         await endpoints.create(tx, actor, replace(endpoint, **changes), ["*"])  # type: ignore[arg-type]
-        await events.record(tx, actor, "organization.updated", now, Subject())
+        await events.record(tx, actor, EventType.ORGANIZATION_UPDATED, now, Subject())
     return endpoint
 
 

@@ -10,12 +10,12 @@ from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.connections import connections
 from one_runtime.egress.errors import EgressError, RequestRefused, UpstreamTooLarge
 from one_runtime.explanations.api_errors import API_ERRORS
-from one_runtime.explanations.event_reasons import EVENT_REASONS, explain_event
 from one_runtime.explanations.stored_errors import SESSION_ERRORS, error_note, explain_connection_error
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
 from one_runtime.oauth.errors import OAuthError
 from one_runtime.oauth.id_token import IdTokenRefused
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType, explain_event
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.webhooks.endpoints import DisabledReason
 from one_runtime.webhooks.messages import Message
@@ -35,19 +35,17 @@ def egress_codes() -> set[str]:
 
 
 def test_reasons_of_failed_sessions_and_disabled_endpoints_are_explained() -> None:
-    assert {*oauth_codes(), EndUserMismatch.code, "provider_unreachable"} <= {
-        *EVENT_REASONS["hosted_connection_session.failed"]
-    }
-    assert {*get_args(DisabledReason)} == {*EVENT_REASONS["webhook_endpoint.disabled"]}
+    reasons = {*oauth_codes(), EndUserMismatch.code, "provider_unreachable"}
+    assert reasons <= {*EventType.HOSTED_CONNECTION_SESSION_FAILED.reasons}
+    assert {*get_args(DisabledReason)} == {*EventType.WEBHOOK_ENDPOINT_DISABLED.reasons}
     assert {*egress_codes()} <= {*DELIVERY_ERRORS}
-    assert {*EVENT_REASONS} <= {*events.TYPES}
     assert explain_event("connection.needs_reauth", "other") is None
     assert explain_event("connection.created", None) is None
     assert explain_event("hosted_connection_session.failed", "session_expired") == API_ERRORS["session_expired"]
 
 
 def test_explanations_are_sentences() -> None:
-    for explanations in (API_ERRORS, DELIVERY_ERRORS, SESSION_ERRORS, *EVENT_REASONS.values()):
+    for explanations in (API_ERRORS, DELIVERY_ERRORS, SESSION_ERRORS, *(kind.reasons for kind in EventType)):
         for code, texts in explanations.items():
             assert all(text[0] in f"`{text[0].upper()}" and text.endswith(".") for text in texts), code
 
@@ -77,7 +75,7 @@ async def test_events_and_webhooks_explain_their_reason(application: Application
     async with application.installation.database.write() as tx:
         for data in ({"reason": "invalid_grant"}, {}):
             subject, actor = Subject(data=data), Actor(organization, "system")
-            await events.record(tx, actor, "connection.needs_reauth", application.clock(), subject)
+            await events.record(tx, actor, EventType.CONNECTION_NEEDS_REAUTH, application.clock(), subject)
     without, explained = (await client.get("/v1/events", limit=2)).json()["events"]
     assert without["data"] == {}
     assert explained["data"] == {

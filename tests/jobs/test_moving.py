@@ -23,7 +23,7 @@ from one_runtime.errors import ConfigurationError, Conflict
 from one_runtime.jobs import liveness
 from one_runtime.jobs.liveness import Liveness
 from one_runtime.jobs.moving import Move, move
-from one_runtime.tenancy.installation_events import record_for_installation
+from one_runtime.tenancy.installation_events import InstallationEventType, record_for_installation
 from tests import every_table, sealed_rows
 from tests.db.test_copying import FUNCTION, execute, is_empty
 from tests.fork_server import ROOT, ForkedProcess, run
@@ -40,7 +40,7 @@ def ignore(_: CopyProgress) -> None:
 
 
 async def record(tx: Transaction) -> None:
-    await record_for_installation(tx, "ada", "installation.moved", system_clock(), {})
+    await record_for_installation(tx, "ada", InstallationEventType.INSTALLATION_MOVED, system_clock(), {})
 
 
 async def moved(source: str, target: str, show: Callable[[CopyProgress], None] = ignore) -> Move:

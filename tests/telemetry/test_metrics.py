@@ -14,6 +14,7 @@ from one_runtime.errors import Unavailable
 from one_runtime.jobs.worker import PeriodicTask, run
 from one_runtime.settings import Settings
 from one_runtime.telemetry import metrics
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record
 from tests.application import ACME_KEYS, JSON, Application, Client, RunningAcme, settings_for, started
 from tests.waiting import eventually
@@ -177,11 +178,11 @@ async def test_event_of_a_rolled_back_transaction_is_not_counted(application: Ap
     before = growth()
     with suppress(Unavailable):
         async with database.write() as tx:
-            await record(tx, actor, "organization.updated", application.clock(), Subject())
+            await record(tx, actor, EventType.ORGANIZATION_UPDATED, application.clock(), Subject())
             raise Unavailable("made up")
     assert growth() == before
     async with database.write() as tx:
-        await record(tx, actor, "organization.updated", application.clock(), Subject())
+        await record(tx, actor, EventType.ORGANIZATION_UPDATED, application.clock(), Subject())
         assert growth() == before, "an uncommitted event is not counted"
     assert growth() == before + 1
 

@@ -11,6 +11,7 @@ from one_runtime.db.scanning import read_pages
 from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Event, EventFilter, Subject
 from tests.application import Application
 
@@ -19,7 +20,7 @@ USER: Final = "user_123"
 
 async def recorded(tx: Transaction, application: Application, actor: Actor, end_user_id: str | None = USER) -> None:
     data = {"integration_slug": "acme"}
-    await events.record(tx, actor, "connection.created", application.clock(), Subject(end_user_id, None, data))
+    await events.record(tx, actor, EventType.CONNECTION_CREATED, application.clock(), Subject(end_user_id, None, data))
 
 
 async def listed(tx: Transaction, organization: str, matching: EventFilter | None = None) -> list[Event]:

@@ -12,6 +12,7 @@ from sqlalchemy import delete, select, update
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.schema import events as events_table
 from one_runtime.tenancy import events, followed_events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, EventFilter, Subject
 from one_runtime.tenancy.followed_events import PositionsMissing, assign_positions, list_followed
 from tests.application import Application
@@ -25,7 +26,7 @@ CONCURRENT: Final = pytest.mark.only_database("postgresql")
 
 async def record(tx: Transaction, application: Application, organization: str, name: str) -> None:
     subject = Subject(name, data={"integration_slug": "acme"})
-    await events.record(tx, Actor(organization, "system"), "connection.created", application.clock(), subject)
+    await events.record(tx, Actor(organization, "system"), EventType.CONNECTION_CREATED, application.clock(), subject)
 
 
 async def record_all(application: Application, organization: str, *names: str) -> None:

@@ -27,6 +27,7 @@ from one_runtime.db.schema import events, webhook_deliveries
 from one_runtime.encryption.vault import new_key
 from one_runtime.tenancy import api_keys, end_users, organizations
 from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record
 from tests.figures import Figures
 from tests.promises.serving import Served, Serving, start, stop
@@ -154,7 +155,7 @@ class Story:
             with suppress(RolledBack, Busy):
                 async with self.database.write() as tx:
                     subject = Subject(end_user_id="user_0", data={"changed": ["rolled back"]})
-                    await record(tx, actor, "end_user.updated", system_clock(), subject)
+                    await record(tx, actor, EventType.END_USER_UPDATED, system_clock(), subject)
                     self.counts["rolled back"] += 1
                     raise RolledBack
             await eventually(lambda seen=seen: len(self.receiver.messages) > seen)  # type: ignore[misc]

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import webhook_deliveries
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.webhooks import endpoints
 from tests.application import Application
@@ -28,7 +29,9 @@ WAITING: Final = "SELECT 1 FROM pg_stat_activity WHERE datname = current_databas
 
 
 async def record_event(tx: Transaction, application: Application, organization: str) -> None:
-    await events.record(tx, Actor(organization, "system"), "end_user.updated", application.clock(), Subject("user_1"))
+    await events.record(
+        tx, Actor(organization, "system"), EventType.END_USER_UPDATED, application.clock(), Subject("user_1")
+    )
 
 
 async def create_endpoint(tx: Transaction, application: Application, organization: str) -> None:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from one_runtime.clock import system_clock
 from one_runtime.settings import Settings
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.webhooks import endpoints, secrets
 from one_runtime.webhooks.endpoints import MAX_ENDPOINTS
@@ -87,7 +88,7 @@ async def test_hanging_endpoints_of_other_organizations_do_not_delay_an_endpoint
                 await endpoints.create(tx, actor, endpoint, ["end_user.updated"])
                 await secrets.create(tx, installation.vault, endpoint, now)
             for number in range(UNPROVEN):
-                await events.record(tx, actor, "end_user.updated", now, Subject(f"user_{number}"))
+                await events.record(tx, actor, EventType.END_USER_UPDATED, now, Subject(f"user_{number}"))
     await eventually(lambda: len(receiver.at("/hangs")) >= 800)
     await subscribe(client, receiver.url("/works"), "connection.created")
     await client.connect()

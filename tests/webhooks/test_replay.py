@@ -9,6 +9,7 @@ from sqlalchemy import insert, update
 
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import events, webhook_deliveries
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record_many
 from tests.application import Application, Client
 from tests.figures import Figures
@@ -67,7 +68,7 @@ async def test_ten_thousand_replayed_events_arrive_once_each(
     actor = Actor((await client.get("/v1/organization")).json()["id"], "system")
     causes = [(actor, Subject("user_1", data={"changed": ["metadata"]}))] * 10_000
     async with application.installation.database.write() as tx:
-        await record_many(tx, "end_user.updated", application.clock(), causes)
+        await record_many(tx, EventType.END_USER_UPDATED, application.clock(), causes)
     endpoint = await subscribe(client, receiver.url(), "end_user.updated")
     begun = time.perf_counter()
     assert await replay(client, endpoint, status="missing") == 10_000

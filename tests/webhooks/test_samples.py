@@ -6,7 +6,8 @@ import pytest
 
 from one_runtime.clock import system_clock
 from one_runtime.errors import InvalidInput
-from one_runtime.tenancy.events import TYPES, Actor, details
+from one_runtime.tenancy.event_types import TYPES
+from one_runtime.tenancy.events import Actor, details
 from one_runtime.webhooks import samples
 from tests.documentation import page
 

@@ -2,48 +2,10 @@
 
 import { NOT_VERIFIED, WebhookVerificationError } from "./errors.js";
 import { fromWire } from "./names.js";
+import type { EventType } from "./resources/event-types.js";
 import type { Connection, WebhookMessage } from "./resources/index.js";
 
-export type EventType =
-  | "connection.created"
-  | "connection.updated"
-  | "connection.reconnected"
-  | "connection.needs_reauth"
-  | "connection.recovered"
-  | "connection.refresh_failed"
-  | "connection.deleted"
-  | "connection.credentials_read"
-  | "hosted_connection_session.created"
-  | "hosted_connection_session.failed"
-  | "end_user.updated"
-  | "end_user.deleted"
-  | "api_key.created"
-  | "api_key.revoked"
-  | "member.invited"
-  | "member.invitation_revoked"
-  | "member.joined"
-  | "member.updated"
-  | "member.removed"
-  | "custom_integration.created"
-  | "custom_integration.updated"
-  | "custom_integration.deleted"
-  | "oauth_client.updated"
-  | "oauth_client.deleted"
-  | "organization.updated"
-  | "agent.connect_requested"
-  | "agent.connect_declined"
-  | "agent.authorization_approved"
-  | "agent.authorization_declined"
-  | "agent.write_requested"
-  | "agent.write_approved"
-  | "agent.write_refused"
-  | "end_user_token.created"
-  | "end_user_token.revoked"
-  | "webhook_endpoint.created"
-  | "webhook_endpoint.updated"
-  | "webhook_endpoint.deleted"
-  | "webhook_endpoint.disabled"
-  | "webhook.test";
+export type { EventType };
 
 /** A verified event. `data` has the fields of the event as in `events.get`, in camel case. */
 export interface WebhookEvent extends WebhookMessage {

@@ -32,6 +32,7 @@ from one_runtime.errors import Conflict, InvalidInput, NotAllowed, NotFound, Rat
 from one_runtime.jobs.queue import batched_delete
 from one_runtime.tenancy import end_users, organizations
 from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record
 
 LIFETIME: Final = timedelta(minutes=10)
@@ -395,10 +396,10 @@ async def answer(
     if not await tx.execute(_ANSWER, request=request.id, now=now, new_answer=given, until=until):
         raise ApprovalRequestClosed("The approval request has an answer already, or has expired.")
     if given == "refused":
-        await record(tx, actor, "agent.write_refused", now, _subject(request))
+        await record(tx, actor, EventType.AGENT_WRITE_REFUSED, now, _subject(request))
     else:
         ends = rfc3339(until) if until is not None else None
-        await record(tx, actor, "agent.write_approved", now, _subject(request, approved_until=ends))
+        await record(tx, actor, EventType.AGENT_WRITE_APPROVED, now, _subject(request, approved_until=ends))
 
 
 async def refuse(
@@ -458,7 +459,7 @@ async def _create(
     values: dict[str, Any] = {column.name: getattr(request, column.name) for column in _COLUMNS}
     secret = {"sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION, "call_hash": vault.mac(call.message)}
     await tx.execute(_INSERT, **values, **secret, page_hash=None, used_at=None)
-    await record(tx, caller.actor, "agent.write_requested", now, _subject(request))
+    await record(tx, caller.actor, EventType.AGENT_WRITE_REQUESTED, now, _subject(request))
     return request
 
 

@@ -29,6 +29,7 @@ from one_runtime.errors import Conflict, NotFound, RateLimited
 from one_runtime.jobs.queue import batched_delete
 from one_runtime.tenancy import end_users
 from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record
 from one_runtime.tenancy.organizations import REQUEST_PARAMETER
 
@@ -247,7 +248,7 @@ async def _create(tx: Transaction, caller: AgentCaller, slug: str, now: datetime
         is_connected=False,
     )
     await tx.execute(_INSERT, **{name: getattr(request, name) for name in _STORED})
-    await record(tx, caller.actor, "agent.connect_requested", now, _subject(request))
+    await record(tx, caller.actor, EventType.AGENT_CONNECT_REQUESTED, now, _subject(request))
     return request
 
 
@@ -309,7 +310,7 @@ async def decline(
         await condition(tx, request)
     if request.status(now) == "open":
         await tx.execute(_DECLINE, organization=actor.organization_id, request=request.id, now=now)
-        await record(tx, actor, "agent.connect_declined", now, _subject(request))
+        await record(tx, actor, EventType.AGENT_CONNECT_DECLINED, now, _subject(request))
     return await get(tx, actor.organization_id, request_id)
 
 

@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.event_types import EventTypeName
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, PathId, RowId, Several, Slug, Text, Time
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.tenancy import events
-from one_runtime.tenancy.events import ActorType, Event, EventFilter, EventType
+from one_runtime.tenancy.events import ActorType, Event, EventFilter
 from one_runtime.tenancy.followed_events import EventExpired, list_followed, require_in_log
 
 router = Routes("Events")
@@ -63,7 +64,7 @@ class EventQuery(Body):
     - `after`: the id of an event. The list contains only the events that follow this event in the ascending order.
     """
 
-    type: Several[EventType] = []
+    type: Several[EventTypeName] = []
     end_user_id: Several[Text] = []
     connection_id: Several[RowId] = []
     integration_slug: Several[Slug] = []

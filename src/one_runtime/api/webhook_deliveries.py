@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.connections import connection_documents
-from one_runtime.api.event_types import EventTypes
+from one_runtime.api.event_types import EventTypeName, EventTypes
 from one_runtime.api.fields import (
     Answer,
     Body,
@@ -28,7 +28,6 @@ from one_runtime.context import Installation
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.telemetry.request_observer import WAITS
 from one_runtime.tenancy.authentication import Principal, require_active_key
-from one_runtime.tenancy.events import EventType
 from one_runtime.webhooks import deliveries, endpoints, pulling, replay
 from one_runtime.webhooks.deliveries import Attempt, Delivery, DeliveryFilter
 from one_runtime.webhooks.deliveries import Status as DeliveryStatus
@@ -91,7 +90,7 @@ class DeliveryQuery(Body):
     """Filters, and the page to return. `since` and `until` select by the time of the event."""
 
     status: Several[DeliveryStatus] = []
-    type: Several[EventType] = []
+    type: Several[EventTypeName] = []
     since: Moment | None = None
     until: Moment | None = None
     limit: Limit = 100

@@ -16,6 +16,7 @@ from one_runtime.clock import rfc3339
 from one_runtime.connections import search
 from one_runtime.connections.connections import Connection
 from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.installation_events import InstallationEventType
 
 if TYPE_CHECKING:
     from one_runtime.context import Installation
@@ -82,7 +83,7 @@ def refresh_connection(connection_id: ConnectionId, *, as_json: AsJson = False) 
     async def refreshed(installation: "Installation", _: Actor, connection: Connection) -> Connection:
         ids = {"connection_id": connection.id, "organization_id": connection.organization_id}
         async with installation.database.write() as tx:
-            await record_command(tx, "connection.refresh_requested", **ids)
+            await record_command(tx, InstallationEventType.CONNECTION_REFRESH_REQUESTED, **ids)
         return (await refresh(installation, connection.key)).connection
 
     connection = _run(connection_id, refreshed)

@@ -15,6 +15,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.errors import InvalidInput
 from one_runtime.jobs.moving import Move, move
 from one_runtime.settings import load_settings
+from one_runtime.tenancy.installation_events import InstallationEventType
 
 
 def copy_installation(to: str | None, to_file: Path | None, *, as_json: bool) -> None:
@@ -53,4 +54,4 @@ async def _move(source: str, target: str) -> Move:
 
 
 async def _record(tx: Transaction) -> None:
-    await record_command(tx, "installation.moved")
+    await record_command(tx, InstallationEventType.INSTALLATION_MOVED)

@@ -9,7 +9,8 @@ from one_runtime.cli.log_options import LogOptions, print_log, with_log_options
 from one_runtime.clock import rfc3339
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import events
-from one_runtime.tenancy.events import ActorType, Event, EventFilter, EventType
+from one_runtime.tenancy.event_types import EventType
+from one_runtime.tenancy.events import ActorType, Event, EventFilter
 
 app = typer.Typer()
 

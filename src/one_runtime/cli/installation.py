@@ -13,7 +13,7 @@ from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.jobs import liveness
 from one_runtime.jobs.liveness import InstallationRow
-from one_runtime.tenancy.installation_events import list_newest_of_installation
+from one_runtime.tenancy.installation_events import InstallationEventType, list_newest_of_installation
 
 if TYPE_CHECKING:
     from one_runtime.tokens.rotating import RotatingConnections
@@ -79,7 +79,7 @@ def hold_copy(*, as_json: AsJson = False) -> None:
 
     async def hold(tx: Transaction) -> str:
         await liveness.hold(tx)
-        await record_command(tx, "installation.held")
+        await record_command(tx, InstallationEventType.INSTALLATION_HELD)
         return (await liveness.read_row(tx)).id
 
     installation_id = write(hold, allow_moved=True)
@@ -127,7 +127,7 @@ async def _confirm(database: Database, now: datetime) -> None:
     location = await database.location(create=True)
     async with database.write() as tx:
         await liveness.confirm(tx, location, now)
-        await record_command(tx, "installation.confirmed")
+        await record_command(tx, InstallationEventType.INSTALLATION_CONFIRMED)
 
 
 def _print_age(state: _DatabaseState, now: datetime, *, err: bool = False) -> None:

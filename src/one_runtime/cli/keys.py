@@ -18,6 +18,7 @@ from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.key_ring import Key
 from one_runtime.encryption.key_rotation import Progress
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
+from one_runtime.tenancy.installation_events import InstallationEventType
 
 app = typer.Typer()
 
@@ -87,7 +88,7 @@ def activate_encryption_key(
 
     async def activate(tx: Transaction) -> str:
         key_id = await key_rotation.activate(tx, vault, key, system_clock, force=force)
-        await record_command(tx, "encryption_key.activated", key_id=key_id)
+        await record_command(tx, InstallationEventType.ENCRYPTION_KEY_ACTIVATED, key_id=key_id)
         return key_id
 
     activated = write(activate)
@@ -105,7 +106,7 @@ def disable_encryption_key(key: KeyName, *, as_json: AsJson = False) -> None:
 
     async def disable(tx: Transaction) -> str:
         key_id = await key_rotation.disable(tx, key, system_clock())
-        await record_command(tx, "encryption_key.disabled", key_id=key_id)
+        await record_command(tx, InstallationEventType.ENCRYPTION_KEY_DISABLED, key_id=key_id)
         return key_id
 
     disabled = write(disable)

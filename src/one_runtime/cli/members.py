@@ -18,6 +18,7 @@ from one_runtime.team import dashboard_sessions, invitations, members
 from one_runtime.team.invitations import InvitationLink
 from one_runtime.team.members import Membership
 from one_runtime.tenancy import organizations
+from one_runtime.tenancy.installation_events import InstallationEventType
 from one_runtime.tenancy.roles import Role
 
 app = typer.Typer()
@@ -129,7 +130,7 @@ def sign_out_member(email: Email, *, as_json: AsJson = False) -> None:
 
     async def sign_out(tx: Transaction) -> tuple[str, int]:
         member = await members.get_by_email(tx, email)
-        await record_command(tx, "member.signed_out", member_id=member.id, email=member.email)
+        await record_command(tx, InstallationEventType.MEMBER_SIGNED_OUT, member_id=member.id, email=member.email)
         return member.email, await dashboard_sessions.end_all(tx, member.id)
 
     address, count = write(sign_out)

@@ -18,6 +18,7 @@ from one_runtime.db.private_file import new_private_file
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.branding import Radius, Scheme, image_data_uri
+from one_runtime.tenancy.installation_events import InstallationEventType
 
 if TYPE_CHECKING:
     from one_runtime.lifecycle.organization_deletion import DeletedOrganization
@@ -42,7 +43,12 @@ def create_organization(
         created = await organizations.create(
             tx, display_name, system_clock(), allowed_origins=allowed_origin or (), return_urls=return_url or ()
         )
-        await record_command(tx, "organization.created", organization_id=created.id, display_name=created.display_name)
+        await record_command(
+            tx,
+            InstallationEventType.ORGANIZATION_CREATED,
+            organization_id=created.id,
+            display_name=created.display_name,
+        )
         return created
 
     created = write(create)

@@ -30,6 +30,7 @@ from one_runtime.connecting.sessions import ConnectSession, Status
 from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import Page, read_pages
 from one_runtime.errors import NotFound
+from one_runtime.tenancy.installation_events import InstallationEventType
 
 if TYPE_CHECKING:
     from one_runtime.context import Installation
@@ -100,7 +101,7 @@ async def _record_cancellation(tx: Transaction, session: ConnectSession | None) 
     """Write an event in the transaction of the change. The transaction has locked the session."""
     if session is not None and session.state(system_clock()) == "pending":
         ids = {"session_id": session.id, "organization_id": session.organization_id}
-        await record_command(tx, "hosted_connection_session.cancelled", **ids)
+        await record_command(tx, InstallationEventType.HOSTED_CONNECTION_SESSION_CANCELLED, **ids)
 
 
 async def _find(tx: Transaction, session_id: str) -> ConnectSession:

@@ -26,7 +26,8 @@ from one_runtime.db.ids import new_id
 from one_runtime.egress.client import Egress
 from one_runtime.egress.errors import UpstreamUnreachable
 from one_runtime.errors import ConfigurationError
-from one_runtime.tenancy.events import TYPES, Actor
+from one_runtime.tenancy.event_types import TYPES
+from one_runtime.tenancy.events import Actor
 from one_runtime.webhooks import samples
 from one_runtime.webhooks.attempts import AttemptResult, post
 from one_runtime.webhooks.messages import Message, to_json

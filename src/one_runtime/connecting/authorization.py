@@ -76,6 +76,7 @@ from one_runtime.oauth.pkce import code_challenge, new_code_verifier
 from one_runtime.oauth.scopes import requested_scopes
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import events, organizations
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.tokens.endpoint import TokenEndpoint
@@ -484,7 +485,7 @@ async def _record_failure(
             await sessions.refund_check(tx, session.id, note, now)
         data = {"session_id": session.id, "integration_slug": context.integration.slug, "reason": code}
         subject = Subject(session.end_user_id, None, data)
-        await events.record(tx, context.actor, "hosted_connection_session.failed", now, subject)
+        await events.record(tx, context.actor, EventType.HOSTED_CONNECTION_SESSION_FAILED, now, subject)
     return replace(_result(context), problem=error)
 
 

@@ -25,6 +25,7 @@ from one_runtime.integrations.availability import available_auth_types, unavaila
 from one_runtime.oauth.scopes import check_scopes
 from one_runtime.tenancy import end_users, events, organizations
 from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 
@@ -108,7 +109,7 @@ async def create_session(
     token = await insert_session(tx, session)
     data = {"session_id": session.id, "integration_slug": new.integration_slug}
     subject = Subject(session.end_user_id, new.target_connection_id, data)
-    await events.record(tx, actor, "hosted_connection_session.created", now, subject)
+    await events.record(tx, actor, EventType.HOSTED_CONNECTION_SESSION_CREATED, now, subject)
     return session, token
 
 

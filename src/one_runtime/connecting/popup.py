@@ -32,6 +32,7 @@ from one_runtime.integrations.availability import available_auth_types
 from one_runtime.tenancy import end_users, events, organizations
 from one_runtime.tenancy.branding import DEFAULT_BRANDING, Branding
 from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 
@@ -336,7 +337,7 @@ async def _record_failure(
         note = error_note(error.code, error.summary, now)
         if await sessions.note_refusal(tx, session.id, note, now):
             subject = Subject(session.end_user_id, None, {"session_id": session.id, "integration_slug": slug})
-            await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
+            await events.record(tx, actor, EventType.HOSTED_CONNECTION_SESSION_FAILED, now, subject)
 
 
 def new_connection(session: ConnectSession, verified: VerifiedAccount, name: str | None) -> NewConnection:

@@ -42,6 +42,7 @@ from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
 from one_runtime.explanations.stored_errors import error_note
 from one_runtime.jobs.queue import database_now
 from one_runtime.tenancy import end_users, events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import revoke_all
 
@@ -334,7 +335,7 @@ async def _abandon(
     if error is not None:
         data = {"session_id": session.id, "integration_slug": session.integration_slug, "reason": error["code"]}
         subject = Subject(session.end_user_id, None, data)
-        await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
+        await events.record(tx, actor, EventType.HOSTED_CONNECTION_SESSION_FAILED, now, subject)
     return pending
 
 

@@ -33,6 +33,7 @@ from one_runtime.errors import Conflict, NotFound
 from one_runtime.explanations.stored_errors import error_note
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import end_users, events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 
 
@@ -421,7 +422,7 @@ async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnectio
     )
     await tx.execute(_INSERT, **asdict(connection))
     await credentials.store(tx, vault, connection.key, new.secrets, new.token_metadata)
-    await events.record(tx, actor, "connection.created", now, connection.subject)
+    await events.record(tx, actor, EventType.CONNECTION_CREATED, now, connection.subject)
     return connection
 
 
@@ -448,7 +449,7 @@ async def _replace(
     )
     await _save(tx, reconnected, *_REPLACED_COLUMNS)
     await credentials.store(tx, vault, reconnected.key, new.secrets, new.token_metadata)
-    await events.record(tx, actor, "connection.reconnected", now, reconnected.subject)
+    await events.record(tx, actor, EventType.CONNECTION_RECONNECTED, now, reconnected.subject)
     return reconnected
 
 
@@ -507,7 +508,7 @@ async def update_connection(
         return connection
     saved = replace(connection, name=name, metadata=metadata, updated_at=now)
     await _save(tx, saved, "name", "metadata", "updated_at")
-    await events.record(tx, actor, "connection.updated", now, saved.subject)
+    await events.record(tx, actor, EventType.CONNECTION_UPDATED, now, saved.subject)
     return saved
 
 
@@ -534,7 +535,7 @@ async def mark_needs_reauth(  # noqa: PLR0913 - by name
         return connection
     saved = replace(connection, status="needs_reauth", error=error_note(code, message, now), updated_at=now)
     await _save(tx, saved, *_STATUS_COLUMNS)
-    await events.record(tx, actor, "connection.needs_reauth", now, connection.subject_with(code))
+    await events.record(tx, actor, EventType.CONNECTION_NEEDS_REAUTH, now, connection.subject_with(code))
     return saved
 
 
@@ -558,7 +559,7 @@ async def note_missing_permission(
         return connection
     saved = replace(connection, error=error_note(PermissionMissing.code, message, now), updated_at=now)
     await _save(tx, saved, *_STATUS_COLUMNS)
-    await events.record(tx, actor, "connection.updated", now, saved.subject_with(PermissionMissing.code))
+    await events.record(tx, actor, EventType.CONNECTION_UPDATED, now, saved.subject_with(PermissionMissing.code))
     return saved
 
 
@@ -574,7 +575,7 @@ async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now
         return connection
     saved = replace(connection, status="active", error=None, updated_at=now)
     await _save(tx, saved, *_STATUS_COLUMNS)
-    await events.record(tx, actor, "connection.recovered", now, saved.subject)
+    await events.record(tx, actor, EventType.CONNECTION_RECOVERED, now, saved.subject)
     return saved
 
 
@@ -605,7 +606,7 @@ async def remove(tx: Transaction, actor: Actor, connection: Connection, now: dat
     """Delete a connection and its credentials. Return False if the connection does not exist."""
     if not await tx.execute(_DELETE, organization=connection.organization_id, connection=connection.id):
         return False
-    await events.record(tx, actor, "connection.deleted", now, connection.subject)
+    await events.record(tx, actor, EventType.CONNECTION_DELETED, now, connection.subject)
     return True
 
 

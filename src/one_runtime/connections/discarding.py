@@ -22,6 +22,7 @@ from one_runtime.db.schema import credentials as credentials_table
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, Vault
 from one_runtime.explanations.stored_errors import error_note
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor
 
 KEY_LOST: Final = "key_lost"
@@ -64,7 +65,7 @@ async def discard_lost(tx: Transaction, vault: Vault, lost_key: str, operator: s
     marked = [row.connection for row in rows if row.connection.status != "needs_reauth"]
     await set_status(tx, marked, "needs_reauth", error, now)
     causes = [(Actor(row.organization_id, "system", operator), row.subject_with(KEY_LOST)) for row in marked]
-    await events.record_many(tx, "connection.needs_reauth", now, causes)
+    await events.record_many(tx, EventType.CONNECTION_NEEDS_REAUTH, now, causes)
     await credentials.empty_all(tx, vault, {row.connection.key: row.version for row in rows})
     return len(rows)
 

@@ -21,12 +21,11 @@ from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
 from one_runtime.errors import FieldError, InvalidInput
-from one_runtime.explanations.event_reasons import explain_event
-from one_runtime.explanations.event_types import explain_type
 from one_runtime.explanations.explanation import Explanation
 from one_runtime.reports import actor_names
 from one_runtime.reports.actor_names import ActorKey, ActorName
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import TYPES, explain_event, explain_type
 from one_runtime.tenancy.events import ActorType, Event, EventFilter
 from one_runtime.validation.names import text_problem
 
@@ -73,7 +72,7 @@ class AuditQuery:
         """Return the filter for the list of events. Raises: InvalidInput."""
         errors = [FieldError(name, problem) for name, value in self.given.items() if (problem := text_problem(value))]
         given = {} if errors else self.given
-        for name, allowed in (("type", events.TYPES), ("actor_type", get_args(ActorType))):
+        for name, allowed in (("type", TYPES), ("actor_type", get_args(ActorType))):
             if given.get(name, allowed[0]) not in allowed:
                 errors.append(FieldError(name, "must be one of the listed values"))
         if "connection" in given and not is_id(given["connection"]):
@@ -128,7 +127,7 @@ async def list_events(visit: Visit) -> Response:
         labels={each.end_user_id: _label(visit, each.end_user_id, names) for each in rows if each.end_user_id},
         details=_details,
         explain_type=explain_type,
-        types=events.TYPES,
+        types=TYPES,
         actor_texts=ACTOR_TEXTS,
         query=query,
         errors=errors,

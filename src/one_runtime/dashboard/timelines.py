@@ -9,39 +9,15 @@ from uuid import UUID
 from one_runtime.catalog.loader import Catalog
 from one_runtime.dashboard.visit import Visit
 from one_runtime.explanations.api_errors import API_ERRORS
-from one_runtime.explanations.event_reasons import explain_event
 from one_runtime.explanations.explanation import Explanation
 from one_runtime.explanations.provider_statuses import explain_provider_status
 from one_runtime.proxy.request_log import LoggedRequest
 from one_runtime.reports.timeline import TimelineEntry
+from one_runtime.tenancy.event_types import explain_event, find_type
 from one_runtime.tenancy.events import Event
 
 PAGE_SIZE: Final = 50
 
-_TITLES: Final = {
-    "connection.created": "Connected",
-    "connection.updated": "Connection changed",
-    "connection.reconnected": "Connected again",
-    "connection.needs_reauth": "Has to connect again",
-    "connection.recovered": "Works again",
-    "connection.refresh_failed": "Refresh of the tokens failed",
-    "connection.deleted": "Disconnected",
-    "connection.credentials_read": "Credentials read",
-    "hosted_connection_session.created": "Session created",
-    "hosted_connection_session.failed": "Connecting failed",
-    "end_user.updated": "End user changed",
-    "agent.connect_requested": "Agent asked for an account",
-    "agent.connect_declined": "Connect request declined",
-    "agent.authorization_approved": "Agent approved",
-    "agent.authorization_declined": "Agent declined",
-    "agent.write_requested": "Agent asked for an approval",
-    "agent.write_approved": "Call of an agent approved",
-    "agent.write_refused": "Call of an agent refused",
-    "end_user_token.created": "End-user token created",
-    "end_user_token.revoked": "End-user token revoked",
-}
-_BAD: Final = frozenset({"connection.needs_reauth", "connection.refresh_failed", "hosted_connection_session.failed"})
-_GOOD: Final = frozenset({"connection.created", "connection.reconnected", "connection.recovered"})
 _ACTORS: Final = {
     "api_key": "API key",
     "member": "a member of the team",
@@ -89,13 +65,13 @@ def _name(catalog: Catalog, slug: str) -> str:
 
 
 def _event(visit: Visit, catalog: Catalog, event: Event) -> TimelineItem:
-    slug = event.data.get("integration_slug")
+    slug, kind = event.data.get("integration_slug"), find_type(event.type)
     by = "you" if event.actor_id == visit.member.member_id else _ACTORS.get(event.actor_type, event.actor_type)
     integration = () if slug is None else (_name(catalog, str(slug)),)
     return TimelineItem(
         event.occurred_at,
-        "bad" if event.type in _BAD else "good" if event.type in _GOOD else "",
-        _TITLES.get(event.type, event.type),
+        "" if kind is None else kind.level,
+        event.type if kind is None else kind.label,
         (*integration, f"by {by}"),
         explain_event(event.type, event.data.get("reason")),
         visit.path("audit", before=_next_id(event.id)),

@@ -16,7 +16,7 @@ from one_runtime.dashboard.webhooks import ONE, find_endpoint
 from one_runtime.db.ids import is_id
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS, DISABLED_ENDPOINTS
-from one_runtime.tenancy.events import TYPES
+from one_runtime.tenancy.event_types import TYPES
 from one_runtime.webhooks import deliveries, endpoints, replay, samples
 from one_runtime.webhooks.deliveries import DeliveryFilter, Status
 from one_runtime.webhooks.endpoints import WebhookEndpoint

@@ -14,7 +14,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
 from one_runtime.tenancy.event_deliveries import ALL_TYPES
-from one_runtime.tenancy.events import TYPES
+from one_runtime.tenancy.event_types import TYPES
 from one_runtime.validation.names import text_problem
 from one_runtime.webhooks import endpoints, samples, secrets
 from one_runtime.webhooks.endpoints import EndpointDetails, WebhookEndpoint, clean_url

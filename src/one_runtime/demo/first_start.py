@@ -34,6 +34,7 @@ from one_runtime.oauth.client import ClientIdentity
 from one_runtime.team import invitations
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.authentication import PresentedKey, read_principal
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.webhooks import endpoints, secrets
@@ -157,7 +158,7 @@ async def register_client(
     new = NewOAuthClient(client.client_id, client.client_secret)
     await oauth_clients.put(tx, vault, owner, integration, new, now)
     actor, of_operator = Actor(owner, "system"), owner == organizations.INSTANCE
-    await record_client_event(tx, actor, "oauth_client.updated", integration.slug, now, of_operator=of_operator)
+    await record_client_event(tx, actor, EventType.OAUTH_CLIENT_UPDATED, integration.slug, now, of_operator=of_operator)
 
 
 async def _api_key(

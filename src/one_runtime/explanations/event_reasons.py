@@ -1,15 +1,11 @@
-"""Explain the reasons of events."""
+"""Explain the reasons of events, by `reason`."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from one_runtime.explanations.api_errors import API_ERRORS
 from one_runtime.explanations.explanation import Explanation, Explanations
-from one_runtime.explanations.webhook_errors import DISABLED_ENDPOINTS
 
-SESSION_FAILED: Final = "hosted_connection_session.failed"
-
-_REAUTH: Final[Explanations] = {
+NEEDS_REAUTH: Final[Explanations] = {
     "credentials_refused": Explanation(
         "The provider refused the credential in a check. One Runtime cannot renew the credential.",
         "Ask the end user to connect again.",
@@ -121,7 +117,7 @@ _AUTHORIZATION: Final[Explanations] = {
     ),
 }
 
-_SESSION: Final[Explanations] = {
+SESSION_FAILED: Final[Explanations] = {
     "key_lost": Explanation(
         (
             "In the mode `redirect`, the operator abandoned the lost encryption key of the connection before your "
@@ -141,9 +137,10 @@ _SESSION: Final[Explanations] = {
         "The user signed in with another account, and decided to keep the connected account. The session continues.",
         "There is nothing to do.",
     ),
+    **_AUTHORIZATION,
 }
 
-_REFRESH: Final[Explanations] = {
+REFRESH_FAILED: Final[Explanations] = {
     "client_refused": _AUTHORIZATION["client_refused"],
     "malformed_answer": Explanation(
         "The provider's response has an unexpected format.",
@@ -164,7 +161,7 @@ _REFRESH: Final[Explanations] = {
     "target_refused": _AUTHORIZATION["target_refused"],
 }
 
-_TOKEN: Final[Explanations] = {
+TOKEN_REVOKED: Final[Explanations] = {
     "client_request": Explanation(
         "The agent revoked its own token, for example because its user has removed the agent.",
         "There is nothing to do.",
@@ -182,26 +179,9 @@ _TOKEN: Final[Explanations] = {
     ),
 }
 
-EVENT_REASONS: Final[Mapping[str, Explanations]] = {
-    "connection.needs_reauth": _REAUTH,
-    "connection.refresh_failed": _REFRESH,
-    "connection.updated": {
-        "permission_missing": Explanation(
-            "A check found that the credential lacks a permission.",
-            "Ask the end user to add the permission at the provider. Then check the connection again.",
-        ),
-    },
-    "end_user_token.revoked": _TOKEN,
-    SESSION_FAILED: {**_SESSION, **_AUTHORIZATION},
-    "webhook_endpoint.disabled": DISABLED_ENDPOINTS,
+CONNECTION_UPDATED: Final[Explanations] = {
+    "permission_missing": Explanation(
+        "A check found that the credential lacks a permission.",
+        "Ask the end user to add the permission at the provider. Then check the connection again.",
+    ),
 }
-"""Reasons of events, by type and `reason`."""
-
-
-def explain_event(event_type: str, reason: object) -> Explanation | None:
-    """Return the explanation of an event's reason, or None if the event has no reason with an explanation."""
-    code = str(reason)
-    explanation = EVENT_REASONS.get(event_type, {}).get(code)
-    if explanation is None and event_type == SESSION_FAILED:  # an authorization can fail with each error of the API
-        return API_ERRORS.get(code)
-    return explanation

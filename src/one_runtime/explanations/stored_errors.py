@@ -5,19 +5,19 @@ from datetime import datetime
 from typing import Final
 
 from one_runtime.clock import rfc3339
+from one_runtime.explanations import event_reasons
 from one_runtime.explanations.api_errors import API_ERRORS
-from one_runtime.explanations.event_reasons import EVENT_REASONS
 from one_runtime.explanations.explanation import Explanation, Explanations
 
 CONNECTION_ERRORS: Final[Mapping[str, Explanations]] = {
-    "needs_reauth": EVENT_REASONS["connection.needs_reauth"],
-    "active": {**EVENT_REASONS["connection.refresh_failed"], **EVENT_REASONS["connection.updated"]},
+    "needs_reauth": event_reasons.NEEDS_REAUTH,
+    "active": {**event_reasons.REFRESH_FAILED, **event_reasons.CONNECTION_UPDATED},
 }
 """Errors of connections, by the status of the connection and by `code`."""
 
 SESSION_ERRORS: Final[Explanations] = {
     **API_ERRORS,
-    **EVENT_REASONS["hosted_connection_session.failed"],
+    **event_reasons.SESSION_FAILED,
     "browser_mismatch": Explanation(
         "The browser that returned from the provider did not send the cookie of this authorization.",
         "Let the end user try again, and finish in the browser in which the end user started.",

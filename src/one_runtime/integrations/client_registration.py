@@ -15,11 +15,12 @@ from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 from one_runtime.oauth.callback import callback_url
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
-from one_runtime.tenancy.installation_events import record_for_installation
+from one_runtime.tenancy.installation_events import InstallationEventType, record_for_installation
 from one_runtime.tenancy.organizations import INSTANCE
 
-ClientEventType: TypeAlias = Literal["oauth_client.updated", "oauth_client.deleted"]
+ClientEventType: TypeAlias = Literal[EventType.OAUTH_CLIENT_UPDATED, EventType.OAUTH_CLIENT_DELETED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ async def register(
             await condition(tx, None if present is None else _registered(installation.settings.public_url, present))
         client = await oauth_clients.put(tx, vault, organization_id, integration, new, installation.clock())
         if client != present:
-            await _record(tx, installation, actor, "oauth_client.updated", slug)
+            await _record(tx, installation, actor, EventType.OAUTH_CLIENT_UPDATED, slug)
     return _registered(installation.settings.public_url, client)
 
 
@@ -90,7 +91,7 @@ async def unregister(
         if present is None:
             raise oauth_clients.not_registered(slug)
         await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
-        await _record(tx, installation, actor, "oauth_client.deleted", slug)
+        await _record(tx, installation, actor, EventType.OAUTH_CLIENT_DELETED, slug)
     return present
 
 
@@ -118,6 +119,6 @@ async def record_client_event(
     """Write the event. `of_operator`: True if the operator owns the client. `slug`: the slug of the integration."""
     data = {"integration_slug": slug}
     if of_operator:
-        await record_for_installation(tx, actor.id or actor.type, kind, now, data)
+        await record_for_installation(tx, actor.id or actor.type, InstallationEventType(kind.value), now, data)
     else:
         await events.record(tx, actor, kind, now, Subject(data=data))

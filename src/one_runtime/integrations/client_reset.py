@@ -13,6 +13,7 @@ from one_runtime.encryption.vault import Vault
 from one_runtime.integrations.client_registration import record_client_event
 from one_runtime.integrations.oauth_clients import OAuthClient, seal
 from one_runtime.oauth.client import ClientIdentity
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import INSTANCE
 
@@ -72,5 +73,7 @@ async def reset_secret(
     await credentials.pause_for_client(tx, row.id, client.version, now + _PAUSE)
     if row.retired_at is None:
         actor, of_operator = Actor(row.organization_id, "system", operator), row.organization_id == INSTANCE
-        await record_client_event(tx, actor, "oauth_client.updated", row.integration_slug, now, of_operator=of_operator)
+        await record_client_event(
+            tx, actor, EventType.OAUTH_CLIENT_UPDATED, row.integration_slug, now, of_operator=of_operator
+        )
     return row

@@ -22,7 +22,8 @@ from one_runtime.db.precondition import Precondition
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.integrations import oauth_clients
 from one_runtime.tenancy import events, organizations
-from one_runtime.tenancy.events import Actor, EventType, Subject
+from one_runtime.tenancy.event_types import EventType
+from one_runtime.tenancy.events import Actor, Subject
 
 if TYPE_CHECKING:  # the module imports the YAML parser
     from one_runtime.catalog.custom import CustomEntry
@@ -122,7 +123,7 @@ async def put(
         saved = await organization_catalogs.replace(tx, actor.organization_id, present, entry, now)
         auth = saved.integration.oauth2
         retired = await _retire_client(tx, installation, actor, slug, auth)
-        await _record(tx, installation, actor, "custom_integration.updated", slug)
+        await _record(tx, installation, actor, EventType.CUSTOM_INTEGRATION_UPDATED, slug)
     invalidated = await _invalidate_connections(installation, actor, saved.integration)
     return CustomIntegrationResult(saved, enabled, invalidated=invalidated, client_retired=retired)
 
@@ -151,7 +152,7 @@ async def delete(
         await organization_catalogs.remove(tx, actor.organization_id, slug, installation.clock())
         await _retire_client(tx, installation, actor, slug, None)
         await _remove_from_enabled(tx, installation, actor, slug)
-        await _record(tx, installation, actor, "custom_integration.deleted", slug)
+        await _record(tx, installation, actor, EventType.CUSTOM_INTEGRATION_DELETED, slug)
     return present
 
 
@@ -167,7 +168,7 @@ async def _create(
 ) -> CustomIntegrationResult:
     slug = entry.integration.slug
     saved = await organization_catalogs.create(tx, actor.organization_id, entry, installation.clock())
-    await _record(tx, installation, actor, "custom_integration.created", slug)
+    await _record(tx, installation, actor, EventType.CUSTOM_INTEGRATION_CREATED, slug)
     organization = await organizations.get(tx, actor.organization_id)
     return CustomIntegrationResult(saved, organization.offers(slug), created=True)
 
@@ -183,7 +184,7 @@ async def _retire_client(
     if client is None or (auth is not None and oauth_clients.still_fits(client, auth)):
         return False
     await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
-    await _record(tx, installation, actor, "oauth_client.deleted", slug)
+    await _record(tx, installation, actor, EventType.OAUTH_CLIENT_DELETED, slug)
     return True
 
 

@@ -12,7 +12,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import disabled_integrations as disabled
 from one_runtime.db.upsert import insert
 from one_runtime.errors import InvalidInput, NotFound
-from one_runtime.tenancy.installation_events import record_for_installation
+from one_runtime.tenancy.installation_events import InstallationEventType, record_for_installation
 
 MAX_REASON: Final = 500
 
@@ -45,7 +45,7 @@ async def disable(
     )
     assert row is not None  # noqa: S101 - the statement returns the row
     data = {"integration_slug": slug, "reason": text}
-    await record_for_installation(tx, operator, "integration.disabled", now, data)
+    await record_for_installation(tx, operator, InstallationEventType.INTEGRATION_DISABLED, now, data)
     return row
 
 
@@ -55,4 +55,6 @@ async def enable(tx: Transaction, operator: str, slug: str, now: datetime) -> No
         raise NotFound(
             f"{slug[:64]!r} is not disabled. `one-runtime integrations list-disabled` shows the disabled integrations."
         )
-    await record_for_installation(tx, operator, "integration.enabled", now, {"integration_slug": slug})
+    await record_for_installation(
+        tx, operator, InstallationEventType.INTEGRATION_ENABLED, now, {"integration_slug": slug}
+    )

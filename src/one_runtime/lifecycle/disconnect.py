@@ -22,6 +22,7 @@ from one_runtime.integrations import custom
 from one_runtime.integrations.custom import CustomIntegrationResult
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import NOT_SUPPORTED, RevocationOutcome, RevocationResult, revoke_all
 
@@ -139,7 +140,7 @@ async def forget_end_user(
         removals, unfinished = await remove_end_user(tx, installation, actor, end_user_id)
         subject = Subject(data={"deleted_connections": len(removals)}, deleted_end_user_id=end_user_id)
         await events.forget_end_user(tx, actor.organization_id, end_user_id, now)
-        await events.record(tx, actor, "end_user.deleted", now, subject)
+        await events.record(tx, actor, EventType.END_USER_DELETED, now, subject)
     disconnected = await _revoke(installation, removals)
     await revoke_all(installation, unfinished)
     return DeletedEndUser(end_user, disconnected)

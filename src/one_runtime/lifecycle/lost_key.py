@@ -24,8 +24,9 @@ from one_runtime.explanations.stored_errors import error_note
 from one_runtime.integrations.client_reset import ResetClient, reset_secret
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
-from one_runtime.tenancy.installation_events import record_for_installation
+from one_runtime.tenancy.installation_events import InstallationEventType, record_for_installation
 
 _LOWEST: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -95,7 +96,9 @@ async def abandon(
             result.rows[table.name] += len(rows)
     async with database.write() as tx:
         await key_rotation.disable(tx, key, clock())
-        await record_for_installation(tx, operator, "encryption_key.abandoned", clock(), {"key_id": key})
+        await record_for_installation(
+            tx, operator, InstallationEventType.ENCRYPTION_KEY_ABANDONED, clock(), {"key_id": key}
+        )
     return result
 
 
@@ -119,7 +122,9 @@ async def _discard_unredeemed(context: _Context, row: SealedRow) -> None:
     await redirect_mode.discard_unredeemed(context.tx, session.id)
     data = {"session_id": session.id, "integration_slug": session.integration_slug, "reason": KEY_LOST}
     subject = Subject(session.end_user_id, None, data)
-    await events.record(context.tx, context.actor(row), "hosted_connection_session.failed", context.now, subject)
+    await events.record(
+        context.tx, context.actor(row), EventType.HOSTED_CONNECTION_SESSION_FAILED, context.now, subject
+    )
 
 
 async def _reset_client(context: _Context, row: SealedRow) -> None:

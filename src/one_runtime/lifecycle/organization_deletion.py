@@ -36,7 +36,7 @@ from one_runtime.lifecycle import disconnect
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import api_keys, end_users, organizations
 from one_runtime.tenancy.events import Actor
-from one_runtime.tenancy.installation_events import record_for_installation
+from one_runtime.tenancy.installation_events import InstallationEventType, record_for_installation
 
 BATCH: Final = 100
 """Default number of rows in each transaction."""
@@ -159,7 +159,7 @@ async def begin(installation: Installation, organization_id: str, operator: str)
         await organizations.begin_deletion(tx, organization_id, now)
         keys = await api_keys.delete_all(tx, organization_id)
         data = {"organization_id": organization_id, "display_name": organization.display_name}
-        await record_for_installation(tx, operator, "organization.deleted", now, data)
+        await record_for_installation(tx, operator, InstallationEventType.ORGANIZATION_DELETED, now, data)
     return DeletedOrganization(organization_id, organization.display_name, Counter({schema.api_keys.name: keys}))
 
 

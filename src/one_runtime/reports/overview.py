@@ -46,6 +46,7 @@ from one_runtime.db.schema import (
     webhook_endpoints,
 )
 from one_runtime.proxy import usage
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.webhooks.endpoints import without_query
 
 PERIOD: Final = timedelta(days=30)
@@ -93,17 +94,21 @@ def done_steps() -> Subquery:
     )
     columns, by_person = oldest.c, oldest.c.actor_id.is_not(None)
 
-    def is_type(*kinds: str) -> ColumnElement[bool]:
+    def is_type(*kinds: EventType) -> ColumnElement[bool]:
         return or_(*(columns.type == kind for kind in kinds))
 
     by_member = columns.actor_type == "member"
-    enabled = and_(is_type("organization.updated"), columns.changed.contains("integrations_"))
+    enabled = and_(is_type(EventType.ORGANIZATION_UPDATED), columns.changed.contains("integrations_"))
     steps = {
-        "integration": and_(by_person, or_(enabled, is_type("oauth_client.updated", "custom_integration.created"))),
-        "api_key": and_(by_person, is_type("api_key.created")),
-        "connection": is_type("connection.created"),
-        "link": and_(by_member, is_type("hosted_connection_session.created"), columns.connection_id.is_not(None)),
-        "invitation": and_(by_member, is_type("member.invited")),
+        "integration": and_(
+            by_person, or_(enabled, is_type(EventType.OAUTH_CLIENT_UPDATED, EventType.CUSTOM_INTEGRATION_CREATED))
+        ),
+        "api_key": and_(by_person, is_type(EventType.API_KEY_CREATED)),
+        "connection": is_type(EventType.CONNECTION_CREATED),
+        "link": and_(
+            by_member, is_type(EventType.HOSTED_CONNECTION_SESSION_CREATED), columns.connection_id.is_not(None)
+        ),
+        "invitation": and_(by_member, is_type(EventType.MEMBER_INVITED)),
     }
     flags = [func.coalesce(func.max(case((steps[name], 1), else_=0)), 0).label(name) for name in DoneSteps._fields]
     return select(case((is_new, 1), else_=0).label("is_new"), *flags).subquery()

@@ -23,7 +23,8 @@ from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.team import members
 from one_runtime.team.members import AccountState, Member, Membership
 from one_runtime.tenancy import organizations
-from one_runtime.tenancy.events import Actor, EventType, Subject, record
+from one_runtime.tenancy.event_types import EventType
+from one_runtime.tenancy.events import Actor, Subject, record
 from one_runtime.tenancy.roles import ROLES, Role, find_role
 
 if TYPE_CHECKING:  # commands import this module, and need none of the modules that `context` imports
@@ -142,7 +143,7 @@ async def create(
     invitation = Invitation(new_id(), organization.id, address, role, invited_by, now, now + LIFETIME, None)
     values = {column.name: getattr(invitation, column.name) for column in _COLUMNS}
     await tx.execute(_INSERT, **values, token_hash=token.hash)
-    await _record(tx, actor, "member.invited", invitation, now)
+    await _record(tx, actor, EventType.MEMBER_INVITED, invitation, now)
     return invitation, token
 
 
@@ -163,7 +164,7 @@ async def revoke(tx: Transaction, actor: Actor, invitation_id: str, now: datetim
         raise NotFound("There is no such open invitation. The link was used, replaced or revoked, or has expired.")
     await members.require_may_manage(tx, actor, invitation.role)
     await tx.execute(_DELETE, **key)
-    await _record(tx, actor, "member.invitation_revoked", invitation, now)
+    await _record(tx, actor, EventType.MEMBER_INVITATION_REVOKED, invitation, now)
     return invitation
 
 

@@ -29,7 +29,8 @@ from one_runtime.db.upsert import insert
 from one_runtime.errors import Conflict, InsufficientRole, InvalidInput, NotFound
 from one_runtime.team import dashboard_sessions
 from one_runtime.tenancy import organizations
-from one_runtime.tenancy.events import Actor, EventType, Subject, record
+from one_runtime.tenancy.event_types import EventType
+from one_runtime.tenancy.events import Actor, Subject, record
 from one_runtime.tenancy.roles import ROLES, Role, find_role, permits
 from one_runtime.validation.names import name_problem, text_problem
 
@@ -212,7 +213,7 @@ async def record_own_change(
     """Write the event `member.updated` in each organization of a member who has changed the own account."""
     for membership in await tx.all(_OF_MEMBER, Membership, member=member_id):
         actor = Actor(membership.organization_id, "member", member_id, address)
-        await _record(tx, actor, "member.updated", membership, now, changed=[changed])
+        await _record(tx, actor, EventType.MEMBER_UPDATED, membership, now, changed=[changed])
 
 
 async def list_all(tx: Transaction, organization_id: str) -> list[Membership]:
@@ -255,7 +256,7 @@ async def join(tx: Transaction, actor: Actor, member: Member, role: Role, now: d
         joined = Membership(actor.organization_id, member.id, member.email, member.name, role, now)
         ids = {"organization_id": joined.organization_id, "member_id": joined.member_id}
         await tx.execute(_INSERT_MEMBERSHIP, **ids, role=role, created_at=now)
-        await _record(tx, actor, "member.joined", joined, now)
+        await _record(tx, actor, EventType.MEMBER_JOINED, joined, now)
         return joined
     if ROLES.index(role) <= ROLES.index(present.role):
         return present
@@ -298,7 +299,7 @@ async def remove(tx: Transaction, actor: Actor, member_id: str, now: datetime) -
     await tx.execute(_DELETE, organization=actor.organization_id, member=member_id)
     if await tx.one(_ANY, member=member_id) is None:
         await dashboard_sessions.end_all(tx, member_id)
-    await _record(tx, actor, "member.removed", present, now)
+    await _record(tx, actor, EventType.MEMBER_REMOVED, present, now)
     return present
 
 
@@ -312,14 +313,14 @@ async def reset_sign_in(tx: Transaction, member: Member, address: str | None, no
     for workplace in await dashboard_sessions.workplaces(tx, member.id):
         membership = await get(tx, workplace.organization_id, member.id)
         actor = Actor(membership.organization_id, "member", member.id, address)
-        await _record(tx, actor, "member.updated", membership, now, changed=["sign_in_methods"])
+        await _record(tx, actor, EventType.MEMBER_UPDATED, membership, now, changed=["sign_in_methods"])
 
 
 async def _set_role(tx: Transaction, actor: Actor, present: Membership, role: Role, now: datetime) -> Membership:
     key = {"organization": present.organization_id, "member": present.member_id}
     await tx.execute(_SET_ROLE, **key, new_role=role)
     changed = replace(present, role=role)
-    await _record(tx, actor, "member.updated", changed, now, changed=["role"])
+    await _record(tx, actor, EventType.MEMBER_UPDATED, changed, now, changed=["role"])
     return changed
 
 

@@ -16,6 +16,7 @@ from one_runtime.db.precondition import Precondition
 from one_runtime.db.schema import api_keys
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Conflict, InsufficientRole, InvalidInput, NotFound
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record
 from one_runtime.tenancy.roles import Permission, find_role, permits
 from one_runtime.validation.names import text_problem
@@ -108,7 +109,7 @@ async def create(
         created_by=created_by,
     )
     data = {"api_key_id": key.id, "name": name, "scopes": ordered}
-    await record(tx, actor, "api_key.created", now, Subject(data=data))
+    await record(tx, actor, EventType.API_KEY_CREATED, now, Subject(data=data))
     return key, token
 
 
@@ -223,7 +224,7 @@ async def _require_role(tx: Transaction, actor: Actor, scopes: Collection[str]) 
 
 
 async def _record_revocation(tx: Transaction, actor: Actor, key: ApiKey, now: datetime) -> None:
-    await record(tx, actor, "api_key.revoked", now, Subject(data={"api_key_id": key.id, "name": key.name}))
+    await record(tx, actor, EventType.API_KEY_REVOKED, now, Subject(data={"api_key_id": key.id, "name": key.name}))
 
 
 async def delete_all(tx: Transaction, organization_id: str) -> int:

@@ -21,6 +21,7 @@ from one_runtime.jobs.queue import batched_delete
 from one_runtime.tenancy import end_users
 from one_runtime.tenancy.agent_policy import AgentPolicy
 from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record
 
 Audience: TypeAlias = Literal["agent"]
@@ -115,7 +116,9 @@ async def create(
     values: dict[str, Any] = {column.name: getattr(token, column.name) for column in _COLUMNS}
     hashes = {"secret_hash": secret.hash, "refresh_family_hash": None, "refresh_token_hash": None}
     await tx.execute(_INSERT, **values | hashes | {"policy": token.policy.document})
-    await record(tx, actor, "end_user_token.created", now, _subject(token, expires_at=rfc3339(token.expires_at)))
+    await record(
+        tx, actor, EventType.END_USER_TOKEN_CREATED, now, _subject(token, expires_at=rfc3339(token.expires_at))
+    )
     return token, secret
 
 
@@ -165,7 +168,9 @@ async def revoke(
     if token.revoked_at is not None:
         return token
     await tx.execute(_REVOKE, organization=actor.organization_id, token=token.id, now=now)
-    await record(tx, actor, "end_user_token.revoked", now, _subject(token, **({"reason": reason} if reason else {})))
+    await record(
+        tx, actor, EventType.END_USER_TOKEN_REVOKED, now, _subject(token, **({"reason": reason} if reason else {}))
+    )
     return await get(tx, actor.organization_id, token_id)
 
 

@@ -14,6 +14,7 @@ from one_runtime.db.schema import connections, end_users, hosted_connection_sess
 from one_runtime.db.upsert import insert
 from one_runtime.errors import NotFound
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject
 
 
@@ -156,7 +157,7 @@ async def save(tx: Transaction, actor: Actor, present: EndUser, changed: EndUser
     saved = replace(changed, updated_at=now)
     key = {"organization": actor.organization_id, "end_user": saved.end_user_id}
     await tx.execute(_UPDATE, **key, **{name: getattr(saved, name) for name in (*_CHANGEABLE, "updated_at")})
-    await events.record(tx, actor, "end_user.updated", now, Subject(saved.end_user_id, data={"changed": names}))
+    await events.record(tx, actor, EventType.END_USER_UPDATED, now, Subject(saved.end_user_id, data={"changed": names}))
     return saved
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Select, Text, bindparam, insert, literal_column, select, update
 
@@ -16,57 +16,15 @@ from one_runtime.db.ids import is_id, lowest_id, new_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, several, within
 from one_runtime.db.schema import events, installation_events
 from one_runtime.errors import NotFound
-from one_runtime.explanations.event_reasons import explain_event
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.current_request import current_request_id
 from one_runtime.tenancy import event_deliveries
 from one_runtime.tenancy.event_deliveries import NewEvent
+from one_runtime.tenancy.event_types import EventType, explain_event
 
 if TYPE_CHECKING:  # most commands import this module, and need none of the modules that `context` imports
     from one_runtime.context import Installation
-
-EventType: TypeAlias = Literal[
-    "connection.created",
-    "connection.updated",
-    "connection.reconnected",
-    "connection.needs_reauth",
-    "connection.recovered",
-    "connection.refresh_failed",
-    "connection.deleted",
-    "connection.credentials_read",
-    "hosted_connection_session.created",
-    "hosted_connection_session.failed",
-    "end_user.updated",
-    "end_user.deleted",
-    "api_key.created",
-    "api_key.revoked",
-    "member.invited",
-    "member.invitation_revoked",
-    "member.joined",
-    "member.updated",
-    "member.removed",
-    "custom_integration.created",
-    "custom_integration.updated",
-    "custom_integration.deleted",
-    "oauth_client.updated",
-    "oauth_client.deleted",
-    "organization.updated",
-    "agent.connect_requested",
-    "agent.connect_declined",
-    "agent.authorization_approved",
-    "agent.authorization_declined",
-    "agent.write_requested",
-    "agent.write_approved",
-    "agent.write_refused",
-    "end_user_token.created",
-    "end_user_token.revoked",
-    "webhook_endpoint.created",
-    "webhook_endpoint.updated",
-    "webhook_endpoint.deleted",
-    "webhook_endpoint.disabled",
-]
-TYPES: Final[tuple[str, ...]] = get_args(EventType)
 
 ActorType: TypeAlias = Literal["api_key", "member", "end_user", "end_user_token", "system"]
 
@@ -152,7 +110,7 @@ async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, 
     if organization is not None and organization.webhooks_since is not None:
         await event_deliveries.queue(
             tx,
-            NewEvent(str(values["id"]), kind, actor.organization_id),
+            NewEvent(str(values["id"]), kind.value, actor.organization_id),
             now,
             except_endpoint=subject.webhook_endpoint_id,
             end_user_id=subject.deleted_end_user_id,
@@ -176,7 +134,7 @@ def _values(actor: Actor, kind: EventType, now: datetime, subject: Subject) -> d
     return {
         "id": new_id(),
         "organization_id": actor.organization_id,
-        "type": kind,
+        "type": kind.value,
         "occurred_at": now,
         "actor_type": actor.type,
         "actor_id": actor.id,
@@ -191,7 +149,7 @@ def _values(actor: Actor, kind: EventType, now: datetime, subject: Subject) -> d
 
 def _count_on_commit(tx: Transaction, kind: EventType, subject: Subject) -> None:
     integration = metrics.integration_label(subject.data.get("integration_slug") or "")
-    tx.committed.append(metrics.events.labels(kind, integration).inc)
+    tx.committed.append(metrics.events.labels(kind.value, integration).inc)
 
 
 _INDEXED_OF_ORGANIZATION: Final = ("end_user_id", "connection_id", "request_id")
@@ -292,7 +250,7 @@ def details(event: Event) -> dict[str, object]:
     explanation = explain_event(event.type, data.get("reason"))
     if explanation is not None:
         data["explanation"] = explanation._asdict()
-    if event.type == "connection.needs_reauth" and event.end_user_id is not None:
+    if event.type == EventType.CONNECTION_NEEDS_REAUTH and event.end_user_id is not None:
         data["reconnect"] = {
             "integration_slug": event.data.get("integration_slug"),
             "end_user_id": event.end_user_id,

@@ -16,6 +16,7 @@ from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.settings import is_loopback
 from one_runtime.tenancy.agent_policy import UNLIMITED, AgentPolicy
 from one_runtime.tenancy.branding import DEFAULT_BRANDING, Branding, clean_branding, clean_logo
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record
 from one_runtime.validation.names import name_problem
 
@@ -248,7 +249,7 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
         return before
     saved = replace(cleaned, updated_at=now)
     await tx.execute(_UPDATE, organization=organization.id, **_values(saved, (*_SETTINGS, "updated_at")))
-    await record(tx, actor, "organization.updated", now, Subject(data={"changed": sorted(changed)}))
+    await record(tx, actor, EventType.ORGANIZATION_UPDATED, now, Subject(data={"changed": sorted(changed)}))
     return saved
 
 

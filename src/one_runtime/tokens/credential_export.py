@@ -9,6 +9,7 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption.vault import SealBroken
 from one_runtime.tenancy import events, organizations
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor
 
 
@@ -34,5 +35,5 @@ async def read_stored_credentials(
         await organizations.get(writing, actor.organization_id)
         for connection in page:
             if connection.id in found:
-                await events.record(writing, actor, "connection.credentials_read", now, connection.subject)
+                await events.record(writing, actor, EventType.CONNECTION_CREDENTIALS_READ, now, connection.subject)
     return found

@@ -26,6 +26,7 @@ from one_runtime.oauth.errors import EndpointTargetRefused, InvalidClient, OAuth
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import INSTANCE
 from one_runtime.tokens.decision import (
@@ -214,7 +215,7 @@ async def record_failure(
             if failures == 0:  # only the first failure of an outage causes an event
                 data = {**connection.subject.data, "reason": error.code}
                 subject, actor = replace(connection.subject, data=data), Actor(key.organization_id, "system")
-                await events.record(tx, actor, "connection.refresh_failed", now, subject)
+                await events.record(tx, actor, EventType.CONNECTION_REFRESH_FAILED, now, subject)
             connection = await _presume_refusal(tx, installation, replace(state, connection=connection, stored=failed))
     installation.failures.record(state.connection.integration_slug, error.code, now)
     log.debug("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)

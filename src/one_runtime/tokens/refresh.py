@@ -37,6 +37,7 @@ from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import events
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.decision import (
     Backoff,
@@ -175,7 +176,7 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
     usable = await fresh_credentials(installation, connection.key)
     async with installation.database.write() as tx:
         now = installation.clock()
-        await events.record(tx, actor, "connection.credentials_read", now, usable.connection.subject)
+        await events.record(tx, actor, EventType.CONNECTION_CREDENTIALS_READ, now, usable.connection.subject)
     exposed = AUTH_TYPES[usable.connection.auth_type].exposes(usable.values.credentials)
     return replace(usable, values=ConnectionValues(usable.values.params, exposed))
 

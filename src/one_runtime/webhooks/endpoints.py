@@ -23,7 +23,8 @@ from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
 from one_runtime.jobs.queue import wake_on_commit
 from one_runtime.tenancy import event_deliveries, events, organizations
 from one_runtime.tenancy.event_deliveries import ALL_TYPES, FIRST, HELD, PULL
-from one_runtime.tenancy.events import TYPES, Actor, EventType, Subject
+from one_runtime.tenancy.event_types import TYPES, EventType
+from one_runtime.tenancy.events import Actor, Subject
 
 
 def expand(patterns: Iterable[str], field: str = "event_types") -> list[str]:
@@ -231,7 +232,7 @@ async def create(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, event
         )
     await tx.execute(_INSERT, **asdict(endpoint))
     await _subscribe(tx, endpoint, event_types)
-    await _record(tx, actor, "webhook_endpoint.created", endpoint, endpoint.created_at)
+    await _record(tx, actor, EventType.WEBHOOK_ENDPOINT_CREATED, endpoint, endpoint.created_at)
 
 
 def new(
@@ -343,14 +344,14 @@ async def save(
     if before.status == "paused" and saved.status == "active":
         await tx.execute(_RESUME, endpoint=saved.id)
     _wake_requests(tx, saved)
-    await _record(tx, actor, "webhook_endpoint.updated", saved, now, changed=names)
+    await _record(tx, actor, EventType.WEBHOOK_ENDPOINT_UPDATED, saved, now, changed=names)
     return saved
 
 
 async def record_rotation(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, now: datetime) -> None:
     """Write the event `webhook_endpoint.updated` for the new secret of a locked endpoint."""
     await tx.execute(_TOUCH, endpoint=endpoint.id, now=now)
-    await _record(tx, actor, "webhook_endpoint.updated", endpoint, now, changed=["secret"])
+    await _record(tx, actor, EventType.WEBHOOK_ENDPOINT_UPDATED, endpoint, now, changed=["secret"])
 
 
 async def remove(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, now: datetime) -> None:
@@ -363,7 +364,7 @@ async def remove(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, now: 
     removed = replace(endpoint, status="deleted", lane=HELD, updated_at=now)
     await tx.execute(_UPDATE, endpoint=endpoint.id, **{name: getattr(removed, name) for name in _CHANGEABLE})
     _wake_requests(tx, endpoint)
-    await _record(tx, actor, "webhook_endpoint.deleted", endpoint, now)
+    await _record(tx, actor, EventType.WEBHOOK_ENDPOINT_DELETED, endpoint, now)
 
 
 async def disable(tx: Transaction, endpoint: WebhookEndpoint, reason: DisabledReason, now: datetime) -> None:
@@ -372,7 +373,7 @@ async def disable(tx: Transaction, endpoint: WebhookEndpoint, reason: DisabledRe
     await tx.execute(_UPDATE, endpoint=endpoint.id, **{name: getattr(changed, name) for name in _CHANGEABLE})
     _wake_requests(tx, endpoint)
     actor = Actor(endpoint.organization_id, "system")
-    await _record(tx, actor, "webhook_endpoint.disabled", endpoint, now, reason=reason)
+    await _record(tx, actor, EventType.WEBHOOK_ENDPOINT_DISABLED, endpoint, now, reason=reason)
 
 
 def require_active(endpoint: WebhookEndpoint) -> None:
@@ -385,7 +386,7 @@ def require_active(endpoint: WebhookEndpoint) -> None:
 
 
 def _in_order(types: Iterable[str]) -> tuple[str, ...]:
-    order = {kind: index for index, kind in enumerate(events.TYPES)}
+    order = {kind: index for index, kind in enumerate(TYPES)}
     return tuple(sorted(types, key=lambda kind: (order.get(kind, len(order)), kind)))
 
 

@@ -8,58 +8,17 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from one_runtime_client.errors import OneRuntimeError, WebhookVerificationError
 from one_runtime_client.models import Connection, WebhookMessage
+from one_runtime_client.models.event_types import EventType
 from one_runtime_client.parsing import ParseError, answer
 
 __all__ = ["EventType", "WebhookEvent", "verify"]
 
 TOLERANCE: Final = 300
 """Maximum difference in seconds between the time of a message and the clock of your server."""
-
-EventType: TypeAlias = Literal[
-    "connection.created",
-    "connection.updated",
-    "connection.reconnected",
-    "connection.needs_reauth",
-    "connection.recovered",
-    "connection.refresh_failed",
-    "connection.deleted",
-    "connection.credentials_read",
-    "hosted_connection_session.created",
-    "hosted_connection_session.failed",
-    "end_user.updated",
-    "end_user.deleted",
-    "api_key.created",
-    "api_key.revoked",
-    "member.invited",
-    "member.invitation_revoked",
-    "member.joined",
-    "member.updated",
-    "member.removed",
-    "custom_integration.created",
-    "custom_integration.updated",
-    "custom_integration.deleted",
-    "oauth_client.updated",
-    "oauth_client.deleted",
-    "organization.updated",
-    "agent.connect_requested",
-    "agent.connect_declined",
-    "agent.authorization_approved",
-    "agent.authorization_declined",
-    "agent.write_requested",
-    "agent.write_approved",
-    "agent.write_refused",
-    "end_user_token.created",
-    "end_user_token.revoked",
-    "webhook_endpoint.created",
-    "webhook_endpoint.updated",
-    "webhook_endpoint.deleted",
-    "webhook_endpoint.disabled",
-    "webhook.test",
-]
 
 RawBody: TypeAlias = bytes | bytearray | memoryview | str
 

@@ -24,6 +24,7 @@ from one_runtime.jobs.queue import batched_delete
 from one_runtime.tenancy import end_users
 from one_runtime.tenancy.agent_policy import ACCESSES, Access, AgentPolicy
 from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record
 from one_runtime.tenancy.organizations import AUTHORIZATION_PARAMETER
 
@@ -201,7 +202,7 @@ async def approve(
     await tx.execute(_APPROVE, **key, **values, now=now)
     approved = await get(tx, actor.organization_id, authorization_id)
     subject = Subject(end_user_id, data=_details(approved, policy.access))
-    await record(tx, actor, "agent.authorization_approved", now, subject)
+    await record(tx, actor, EventType.AGENT_AUTHORIZATION_APPROVED, now, subject)
     address = redirect_uris.with_parameters(present.redirect_uri, code=code.secret, state=present.state, iss=issuer)
     return approved, address
 
@@ -232,7 +233,7 @@ async def decline(
     if present.status(now) == "open":
         await tx.execute(_DECLINE, organization=actor.organization_id, id=present.id, now=now)
         subject = Subject(data=_details(present, present.access))
-        await record(tx, actor, "agent.authorization_declined", now, subject)
+        await record(tx, actor, EventType.AGENT_AUTHORIZATION_DECLINED, now, subject)
     return await get(tx, actor.organization_id, authorization_id)
 
 

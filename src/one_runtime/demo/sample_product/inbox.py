@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from one_runtime.clock import system_clock
 from one_runtime.demo.sample_product.product import WEBHOOKS
-from one_runtime.explanations.event_types import explain_type
+from one_runtime.tenancy.event_types import explain_type
 from one_runtime.webhooks.signatures import signed_headers
 
 KEPT: Final = 50
