@@ -1,5 +1,6 @@
 """Write the tables of the documentation that follow from the code: `python -m scripts.docs_tables`."""
 
+import importlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,12 +9,15 @@ from typing import Final, NamedTuple, TypeAlias, get_args
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from one_runtime.errors import error_kinds
 from one_runtime.settings import PREFIX, RELOADED, Settings
 from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.installation_events import InstallationEventType
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 Row: TypeAlias = tuple[str, ...]
+_ENTRY_POINTS: Final = ("one_runtime.serving.application", "one_runtime.dashboard.application")
+"""Modules that together import every module with an error."""
 
 
 class Table(NamedTuple):
@@ -63,6 +67,14 @@ def _installation_event_types() -> Iterator[Row]:
         yield f"`{kind.value}`", _cell(kind.documentation), kind.data
 
 
+def _errors() -> Iterator[Row]:
+    for entry_point in _ENTRY_POINTS:
+        importlib.import_module(entry_point)
+    for kind in error_kinds():
+        if kind.__module__.startswith("one_runtime."):  # tests define further errors
+            yield f"`{kind.code}`", str(kind.status), _cell(" ".join(kind.documentation))
+
+
 def _cell(sentences: str) -> str:
     """Return sentences as the cell of a table: without the last period, and with a small first letter.
 
@@ -75,6 +87,7 @@ def _cell(sentences: str) -> str:
 
 TABLES: Final = (
     Table("settings.md", "# Settings", _settings),
+    Table("api.md", "## Errors", _errors),
     Table("events.md", "## Types", _event_types),
     Table("events.md", "## Events of the installation", _installation_event_types),
 )
@@ -86,7 +99,7 @@ def rewritten(page: str, text: str) -> str:
         if table.page == page:
             lines = text.splitlines()
             begin = next(at for at in range(lines.index(table.heading), len(lines)) if lines[at].startswith("|")) + 2
-            end = next(at for at in range(begin, len(lines)) if not lines[at].startswith("|"))
+            end = next((at for at in range(begin, len(lines)) if not lines[at].startswith("|")), len(lines))
             lines[begin:end] = [f"| {' | '.join(row)} |" for row in table.rows()]
             text = "\n".join(lines) + "\n"
     return text

@@ -21,10 +21,8 @@ from starlette.routing import Route
 
 from one_runtime import cli
 from one_runtime.api.application import SPECS
-from one_runtime.api.reference import error_kinds
 from one_runtime.db import schema
 from one_runtime.encryption.vault import new_key
-from one_runtime.explanations.api_errors import API_ERRORS
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
 from one_runtime.serving.application import create_app
 from one_runtime.settings import FROM_FILES, PREFIX, Settings
@@ -176,12 +174,6 @@ def test_every_named_route_exists(document: Page) -> None:
     assert unknown == []
 
 
-def test_every_error_code_is_documented_with_its_status() -> None:
-    documented = {code(row[0]): int(row[1]) for row in page("docs/api.md").table("Errors")}
-    own_errors = [kind for kind in error_kinds() if kind.__module__.startswith("one_runtime.")]
-    assert documented == {kind.code: kind.status for kind in own_errors}
-
-
 _LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 
 
@@ -189,11 +181,6 @@ def sentences(cell: str) -> str:
     """Return the text of a table's cell as sentences, without links."""
     text = _LINK.sub(r"\1", cell).removesuffix(".")
     return f"{text[0].upper()}{text[1:]}."
-
-
-def test_page_of_errors_has_the_explanations_of_the_api_page() -> None:
-    documented = {code(row[0]): sentences(row[2]) for row in page("docs/api.md").table("Errors")}
-    assert documented == {name: " ".join(explanation) for name, explanation in API_ERRORS.items()}
 
 
 def test_tables_of_reasons_have_the_explanations_of_events_and_deliveries() -> None:

@@ -18,6 +18,7 @@ import one_runtime_client
 from one_runtime import cli
 from one_runtime.api.reference import error_kinds
 from one_runtime.encryption.vault import new_key
+from one_runtime.errors import error_kinds
 from one_runtime.serving.application import create_app
 from one_runtime.settings import Settings
 from one_runtime.tenancy import events

@@ -9,7 +9,7 @@ from one_runtime.connecting import sessions
 from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.connections import connections
 from one_runtime.egress.errors import EgressError, RequestRefused, UpstreamTooLarge
-from one_runtime.explanations.api_errors import API_ERRORS
+from one_runtime.errors import error_note
 from one_runtime.explanations.stored_errors import SESSION_ERRORS, error_note, explain_connection_error
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
 from one_runtime.oauth.errors import OAuthError
@@ -41,11 +41,11 @@ def test_reasons_of_failed_sessions_and_disabled_endpoints_are_explained() -> No
     assert {*egress_codes()} <= {*DELIVERY_ERRORS}
     assert explain_event("connection.needs_reauth", "other") is None
     assert explain_event("connection.created", None) is None
-    assert explain_event("hosted_connection_session.failed", "session_expired") == API_ERRORS["session_expired"]
+    assert explain_event("hosted_connection_session.failed", "session_expired") == sessions.SessionExpired.explanation
 
 
 def test_explanations_are_sentences() -> None:
-    for explanations in (API_ERRORS, DELIVERY_ERRORS, SESSION_ERRORS, *(kind.reasons for kind in EventType)):
+    for explanations in (DELIVERY_ERRORS, SESSION_ERRORS, *(kind.reasons for kind in EventType)):
         for code, texts in explanations.items():
             assert all(text[0] in f"`{text[0].upper()}" and text.endswith(".") for text in texts), code
 

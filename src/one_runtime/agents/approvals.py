@@ -101,6 +101,10 @@ class ApprovalRequired(Conflict):
     """The end user has to approve the call. `call`: the exact call."""
 
     code = "approval_required"
+    documentation = (
+        "The end user has to approve this call of [an agent](agents.md#approvals).",
+        "The agent gives the link to the end user, and repeats the call after the approval.",
+    )
 
     def __init__(self, detail: str, call: ExactCall) -> None:
         super().__init__(detail)
@@ -111,12 +115,20 @@ class WriteRefused(Conflict):
     """The end user has refused the call a short time ago."""
 
     code = "write_refused"
+    documentation = (
+        "The end user has refused this call of [an agent](agents.md#approvals).",
+        "The agent goes on without the call.",
+    )
 
 
 class ApprovalRequestClosed(Conflict):
     """The end user has answered, or the request has expired."""
 
     code = "approval_request_closed"
+    documentation = (
+        "The end user has answered [the approval request](agents.md#approvals), or the request has expired.",
+        "Let the end user ask the agent again. The agent then sends a new link.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

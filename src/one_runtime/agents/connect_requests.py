@@ -49,12 +49,20 @@ class ConnectDeclined(Conflict):
     """The end user has declined to connect the account a short time ago."""
 
     code = "connect_declined"
+    documentation = (
+        "The end user has declined to connect the account for [an agent](agents.md#a-missing-account).",
+        "The agent goes on without the account.",
+    )
 
 
 class ConnectRequestClosed(Conflict):
     """The end user has connected the account or declined, or the request has expired."""
 
     code = "connect_request_closed"
+    documentation = (
+        "The connect request of an agent was declined, or has expired.",
+        "Let the end user ask the agent again. The agent then sends a new link.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,12 +54,23 @@ class ProgramRunning(Conflict):
     """Another request runs the program at this moment."""
 
     code = "program_running"
+    documentation = (
+        "Another request runs the program of [the agent](agents.md#paused-programs) at this moment.",
+        "The agent repeats the call in a few seconds.",
+    )
 
 
 class ProgramInterrupted(Conflict):
     """The server stopped while the program continued after a pause. The program cannot continue."""
 
     code = "program_interrupted"
+    documentation = (
+        (
+            "The server stopped while a program of [an agent](agents.md#paused-programs) continued after a pause. The "
+            "program does not run again."
+        ),
+        "`detail` lists the calls that the program has sent. The agent does only the rest.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from one_runtime.clock import parse_rfc3339, rfc3339
 from one_runtime.db.ids import ANY_CASE_PATTERN, ID_PATTERN, canonical_id, is_id
-from one_runtime.errors import InvalidInput
-from one_runtime.explanations.explanation import Explanation
+from one_runtime.errors import Explanation, InvalidInput
 from one_runtime.validation.names import name_problem, text_problem
 
 MAX_METADATA_BYTES: Final = 16 * 1024

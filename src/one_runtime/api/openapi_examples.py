@@ -9,7 +9,6 @@ from pydantic import JsonValue
 from one_runtime.api.described import EXAMPLE_ID, EXAMPLE_TIME, Described
 from one_runtime.api.property_descriptions import find
 from one_runtime.errors import OneRuntimeError
-from one_runtime.explanations.api_errors import API_ERRORS
 
 _Schema: TypeAlias = dict[str, Any]
 
@@ -127,7 +126,7 @@ def error_components(errors: Iterable[type[OneRuntimeError]], public_url: str) -
 
 
 def _error_example(error: type[OneRuntimeError], public_url: str) -> Mapping[str, Any]:
-    detail = " ".join(API_ERRORS[error.code])
+    detail = " ".join(error.explanation)
     value: dict[str, Any] = {
         "type": f"{public_url}/docs/errors#{error.code}",
         "title": error.title,

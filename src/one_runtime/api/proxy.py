@@ -94,6 +94,10 @@ class WebSocketUnsupported(OneRuntimeError):
     """The request is a WebSocket handshake. The proxy does not relay WebSocket."""
 
     code, status, title = "websocket_unsupported", 501, "WebSocket is not relayed"
+    documentation = (
+        "The proxy does not support WebSocket connections.",
+        "Connect to the provider without the proxy.",
+    )
 
 
 async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:

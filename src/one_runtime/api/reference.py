@@ -9,8 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from one_runtime.api.headers import public_answer
-from one_runtime.errors import NotFound, OneRuntimeError
-from one_runtime.explanations.api_errors import API_ERRORS
+from one_runtime.errors import NotFound, OneRuntimeError, error_kinds
 
 router = APIRouter(include_in_schema=False)
 
@@ -60,9 +59,7 @@ async def get_reference() -> HTMLResponse:
 async def get_errors() -> HTMLResponse:
     """Return the page of error codes. The `type` of each error response links to this page."""
     errors = [
-        {"code": kind.code, "status": kind.status, "title": kind.title, "parts": _parts(kind)}
-        for kind in error_kinds()
-        if kind.code in API_ERRORS
+        {"code": kind.code, "status": kind.status, "title": kind.title, "parts": _parts(kind)} for kind in error_kinds()
     ]
     return HTMLResponse(_PAGES.get_template("errors.html").render(errors=errors), headers=_HEADERS)
 
@@ -77,17 +74,6 @@ async def get_asset(name: str) -> Response:
     return Response((folder / name).read_bytes(), headers=headers, media_type=media_type)
 
 
-def error_kinds() -> list[type[OneRuntimeError]]:
-    """Return one error class for each error code, ordered by code."""
-    kinds: dict[str, type[OneRuntimeError]] = {}
-    pending: list[type[OneRuntimeError]] = [OneRuntimeError]
-    while pending:
-        kind = pending.pop()
-        pending += kind.__subclasses__()
-        kinds.setdefault(kind.code, kind)
-    return sorted(kinds.values(), key=lambda kind: kind.code)
-
-
 def _parts(kind: type[OneRuntimeError]) -> list[str]:
     """Return the explanation of an error. Each second part is code, which stands in backquotes."""
-    return " ".join(API_ERRORS[kind.code]).split("`")
+    return " ".join(kind.explanation).split("`")

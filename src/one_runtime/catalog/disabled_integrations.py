@@ -27,6 +27,13 @@ class IntegrationDisabled(OneRuntimeError):
     """The operator has disabled the integration for all organizations. The connections stay, but cannot be used."""
 
     code, status, title = "integration_disabled", 422, "The integration is disabled"
+    documentation = (
+        (
+            "The operator has [disabled the integration](operating.md#disable-an-integration) for all organizations. "
+            "`detail` has the operator's reason, if any. The connections stay, and work again later."
+        ),
+        "Do not ask end users to connect again.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

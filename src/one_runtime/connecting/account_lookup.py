@@ -23,6 +23,7 @@ from one_runtime.egress.limits import Limits
 from one_runtime.egress.provider_text import printable
 from one_runtime.egress.response import Response
 from one_runtime.errors import Conflict
+from one_runtime.explanations.event_reasons import SESSION_FAILED
 
 MAX_ACCOUNTS: Final = 200
 """Maximum number of accounts from which an end user can select."""
@@ -49,6 +50,7 @@ class AccountSelectionRequired(Conflict):
     """
 
     code = "several_accounts"
+    documentation = SESSION_FAILED["several_accounts"]
 
     def __init__(self, detail: str, accounts: tuple[AccountOption, ...], *, has_more: bool = False) -> None:
         super().__init__(detail)

@@ -59,6 +59,10 @@ class AuthorizationExpired(Conflict):
     """The ticket or callback was used before, has expired, or belongs to another browser's attempt."""
 
     code = "consent_lost"
+    documentation = (
+        "In the popup: the authorization has expired or ended, or belongs to a different browser.",
+        "The user has to start again.",
+    )
 
 
 class AuthorizationFailed(Conflict):
@@ -69,6 +73,10 @@ class AuthorizationFailed(Conflict):
     """
 
     code = "authorization_failed"
+    documentation = (
+        "In the popup: the authorization at the provider failed. The session's `last_error` has the reason.",
+        "The user can try again in the popup.",
+    )
 
     def __init__(self, failure: str, detail: str, reason: str | None = None, *, counts: bool = False) -> None:
         super().__init__(detail)

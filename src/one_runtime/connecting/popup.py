@@ -53,12 +53,26 @@ class IntegrationChanged(Conflict):
     """The organization changed the audience of a custom integration while the form was open (promise P7)."""
 
     code = "integration_changed"
+    documentation = (
+        (
+            "In the popup: while the popup was open, your organization changed the custom integration. The integration "
+            "now sends credentials to another place."
+        ),
+        "Open the popup again.",
+    )
 
 
 class WrongMode(Conflict):
     """The session's mode requires a frame, but the popup is a page in its own tab, or the reverse (promise P4)."""
 
     code = "wrong_mode"
+    documentation = (
+        "In the popup: the page does not fit the session's mode.",
+        (
+            "The mode `embed` works only in a frame on your page. The modes `redirect` and `link` work only in a "
+            "browser tab."
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

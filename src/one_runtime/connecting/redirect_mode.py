@@ -98,6 +98,13 @@ class EndUserMismatch(Conflict):
     """The organization sent the code with the identifier of another end user."""
 
     code = "end_user_mismatch"
+    documentation = (
+        (
+            "The `end_user_id` of your request is not the end user of the session or of the connect request. If you "
+            "redeemed a code, One Runtime has deleted the credentials that waited for the redemption."
+        ),
+        "Create a new session, and redeem its code only for the end user who is signed in to your product.",
+    )
 
 
 async def hold_connection(

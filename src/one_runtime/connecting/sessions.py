@@ -43,24 +43,43 @@ class SessionUsed(Conflict):
     """The end user has already connected an account in this session."""
 
     code = "session_used"
+    documentation = (
+        "The session has already made its connection.",
+        "To connect another account, create a new session.",
+    )
 
 
 class SessionCancelled(Conflict):
     """The session was cancelled."""
 
     code = "session_cancelled"
+    documentation = (
+        "The session was cancelled.",
+        "Create a new session.",
+    )
 
 
 class SessionExpired(OneRuntimeError):
     """The session has expired."""
 
     code, status, title = "session_expired", 410, "This session has expired"
+    documentation = (
+        "The session has expired, or your backend did not redeem its code in time.",
+        "Create a new session.",
+    )
 
 
 class TooManyAttempts(OneRuntimeError):
     """The session has reached its limit of refused credentials, or its limit of OAuth authorization attempts."""
 
     code, status, title = "too_many_attempts", 429, "Too many attempts in this session"
+    documentation = (
+        (
+            "In the popup: the provider refused ten attempts to connect, or fifty sign-ins of the session failed or "
+            "expired. A valid credential without a necessary permission counts as refused."
+        ),
+        "Create a new session.",
+    )
 
     def __init__(self) -> None:
         super().__init__("Too many attempts failed in this session. Open the window again from the app.")

@@ -117,6 +117,16 @@ class AccountMismatch(Conflict):
     """The end user connected another account, but has not agreed to replace the account of `present`."""
 
     code = "account_mismatch"
+    documentation = (
+        (
+            "The new account differs from the connected account. The popup asks the user to confirm the change. With "
+            "`oauth2`, this question is in the window in which the user signed in."
+        ),
+        (
+            "If your backend gets this error when it imports a connection, send `connection_id` or `multiple`. If it "
+            "gets this error when it redeems a code, create a new session."
+        ),
+    )
 
     def __init__(self, account: ProviderAccount, present: Connection) -> None:
         new, old = account.label or account.id, present.account_label or present.account_id
@@ -135,6 +145,15 @@ class SeveralConnections(Conflict):
     """
 
     code = "several_connections"
+    documentation = (
+        "The end user has several connections to the integration, and the request does not say which of them it means.",
+        (
+            "An agent repeats the call with `connection`. An import names the connection to replace with "
+            "`connection_id`, or adds a connection with `multiple`. If your backend gets this error when it redeems a "
+            "code, create a new session with `connection_id`. `connections` lists the connections. The popup asks the "
+            "end user."
+        ),
+    )
 
     def __init__(self, detail: str, present: Sequence[Connection]) -> None:
         super().__init__(detail)

@@ -62,12 +62,23 @@ class CredentialsRefused(CheckFailed):
     """The provider refused these credentials."""
 
     code, status, title = "credentials_refused", 422, "The provider does not accept these credentials"
+    documentation = (
+        "The provider refused the credential. One Runtime stored nothing.",
+        "Ask the end user for a valid credential.",
+    )
 
 
 class PermissionMissing(CheckFailed):
     """The credentials are valid, but lack a permission. `permission`: the permission's name, or None if unknown."""
 
     code, status, title = "permission_missing", 422, "The credentials lack a permission"
+    documentation = (
+        (
+            "The credential is valid, but lacks a permission that the check needs. `detail` names the permission if "
+            "the integration defines the name. One Runtime stored nothing."
+        ),
+        "Add the permission and try again.",
+    )
 
     def __init__(self, detail: str, provider_reason: str | None, permission: str | None) -> None:
         super().__init__(detail, provider_reason)
@@ -87,6 +98,10 @@ class ProviderUnavailable(OneRuntimeError):
     """
 
     code, status, title = "provider_unavailable", 502, "The provider does not answer as it should"
+    documentation = (
+        "The provider gave no usable answer. One Runtime stored nothing.",
+        "Try again later. If the response has the header `Retry-After`, wait for this number of seconds.",
+    )
 
     def __init__(self, detail: str, retry_after: int | None = None, reason: str | None = None) -> None:
         super().__init__(detail)

@@ -14,8 +14,7 @@ from one_runtime.connections.search import FoundConnection
 from one_runtime.dashboard.end_user_labels import EndUserLabel, label_of
 from one_runtime.dashboard.visit import Visit
 from one_runtime.db.engine import Transaction
-from one_runtime.explanations.api_errors import API_ERRORS
-from one_runtime.explanations.explanation import Explanation
+from one_runtime.errors import Explanation
 from one_runtime.explanations.stored_errors import explain_connection_error
 
 BadgeKind: TypeAlias = Literal["good", "bad", "wait", "plain"]
@@ -105,7 +104,7 @@ def view(visit: Visit, catalog: Catalog, row: FoundConnection) -> ConnectionView
 
 def _problem(row: FoundConnection, now: datetime, *, is_disabled: bool) -> ConnectionProblem | None:
     if is_disabled:
-        return ConnectionProblem(IntegrationDisabled.code, *API_ERRORS[IntegrationDisabled.code], None, None, None)
+        return ConnectionProblem(IntegrationDisabled.code, *IntegrationDisabled.explanation, None, None, None)
     diagnosis, error = row.diagnose(now), row.connection.error
     if diagnosis.code is None:
         return None

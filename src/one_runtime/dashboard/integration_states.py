@@ -7,7 +7,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
 from one_runtime.dashboard.quantities import number
 from one_runtime.dashboard.visit import Visit
-from one_runtime.explanations.explanation import Explanation
+from one_runtime.errors import Explanation
 from one_runtime.explanations.stored_errors import explain_connection_error, explain_session_error
 from one_runtime.integrations.team_catalog import TeamCatalog, needs_client
 from one_runtime.reports.integration_failures import LastFailure

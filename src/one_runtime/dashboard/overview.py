@@ -13,7 +13,7 @@ from one_runtime.dashboard.end_user_labels import EndUserLabel, label_of
 from one_runtime.dashboard.quantities import number, share
 from one_runtime.dashboard.visit import Visit
 from one_runtime.db.ids import is_id
-from one_runtime.explanations.explanation import Explanation
+from one_runtime.errors import Explanation
 from one_runtime.explanations.stored_errors import explain_connection_error
 from one_runtime.proxy import usage
 from one_runtime.proxy.usage import DAY, Totals

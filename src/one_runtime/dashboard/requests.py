@@ -15,8 +15,7 @@ from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels, identifier_of
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.ids import is_id
-from one_runtime.errors import FieldError, InvalidInput
-from one_runtime.explanations.api_errors import API_ERRORS
+from one_runtime.errors import FieldError, InvalidInput, explain_error
 from one_runtime.proxy import request_log, usage
 from one_runtime.proxy.request_log import OUTCOMES, LoggedRequest, Outcome, RequestFilter
 from one_runtime.reports import actor_names
@@ -154,7 +153,7 @@ async def show_request(visit: Visit) -> Response:
         caller=caller,
         actor_texts=ACTOR_TEXTS,
         name=names.get(caller) if caller is not None else None,
-        explanation=API_ERRORS.get(call.error) if call.error else None,
+        explanation=explain_error(call.error) if call.error else None,
         curl=as_curl(visit.installation.settings.public_url, call),
         badge_of=badge_of,
     )

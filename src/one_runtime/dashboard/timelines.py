@@ -8,8 +8,7 @@ from uuid import UUID
 
 from one_runtime.catalog.loader import Catalog
 from one_runtime.dashboard.visit import Visit
-from one_runtime.explanations.api_errors import API_ERRORS
-from one_runtime.explanations.explanation import Explanation
+from one_runtime.errors import Explanation, explain_error
 from one_runtime.explanations.provider_statuses import explain_provider_status
 from one_runtime.proxy.request_log import LoggedRequest
 from one_runtime.reports.timeline import TimelineEntry
@@ -81,7 +80,7 @@ def _event(visit: Visit, catalog: Catalog, event: Event) -> TimelineItem:
 
 def _call(visit: Visit, catalog: Catalog, call: LoggedRequest) -> TimelineItem:
     has_failed = call.error is not None or call.status >= 400
-    explanation = API_ERRORS.get(call.error) if call.error is not None else explain_provider_status(call.status)
+    explanation = explain_error(call.error) if call.error is not None else explain_provider_status(call.status)
     attempts = (f"{call.attempts} attempts",) if call.attempts > 1 else ()
     return TimelineItem(
         call.at,

@@ -40,6 +40,10 @@ class Busy(Unavailable):
     """Another transaction has locked the database, or no connection became free in time."""
 
     code = "database_busy"
+    documentation = (
+        "The database is busy. One Runtime stored nothing.",
+        "Try again.",
+    )
     retry_after: int | None = 1
 
 

@@ -18,6 +18,10 @@ class EgressError(OneRuntimeError):
     """
 
     code, status, title = "egress_error", 502, "The request to the other service failed"
+    documentation = (
+        "The request to the provider failed.",
+        "Try again later.",
+    )
 
     def __init__(self, detail: str, cause: str | None = None) -> None:
         super().__init__(detail)
@@ -28,6 +32,10 @@ class TargetRefused(EgressError):
     """One Runtime must not send requests to this URL, or the URL is invalid."""
 
     code, status, title = "target_refused", 422, "One Runtime sends no requests to this address"
+    documentation = (
+        "The provider's address is not on the public internet. So One Runtime sent no request and stored nothing.",
+        "Only the operator can [allow the address](connections.md#a-refused-address).",
+    )
 
     @classmethod
     def malformed(cls, why: str) -> "TargetRefused":
@@ -53,27 +61,47 @@ class RequestRefused(EgressError):
     """One Runtime cannot send the method or a header unchanged."""
 
     code, status, title = "request_refused", 422, "The request cannot be sent as it is"
+    documentation = (
+        "One Runtime cannot send the method or a header of your request to the provider. `detail` says why.",
+        "Change the method or the header.",
+    )
 
 
 class UpstreamUnreachable(EgressError):
     """One Runtime could not connect to the other service, or the connection broke before a response arrived."""
 
     code, status, title = "upstream_unreachable", 502, "The other service cannot be reached"
+    documentation = (
+        "The provider cannot be reached.",
+        "Try again later.",
+    )
 
 
 class UpstreamTimeout(EgressError):
     """The other service exceeded a time limit."""
 
     code, status, title = "upstream_timeout", 504, "The other service took too long"
+    documentation = (
+        "The provider took too long.",
+        "Try again later.",
+    )
 
 
 class UpstreamTooLarge(EgressError):
     """The response exceeds the size limit."""
 
     code, status, title = "upstream_too_large", 502, "The other service's answer is too large"
+    documentation = (
+        "The provider's response is too large.",
+        "Request less data, for example a smaller page.",
+    )
 
 
 class UpstreamProtocolError(EgressError):
     """The response is not valid HTTP, or the other service redirects too often."""
 
     code, status, title = "upstream_protocol_error", 502, "The other service's answer cannot be understood"
+    documentation = (
+        "The provider's response is malformed.",
+        "Try again later. If the error stays, ask the provider.",
+    )

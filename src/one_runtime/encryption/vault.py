@@ -44,12 +44,20 @@ class SealBroken(OneRuntimeError):
     """One Runtime cannot decrypt a sealed value. The value was changed or moved, or its key is not in the ring."""
 
     code, status, title = "seal_broken", 500, "A stored credential cannot be decrypted"
+    documentation = (
+        "One Runtime cannot decrypt a stored credential.",
+        "Ask the user to connect again.",
+    )
 
 
 class KeyNotInRing(SealBroken):
     """The key ring of this process lacks the key of a value. The key ring of another server can contain the key."""
 
     code, status, title = "key_not_in_ring", 503, "This server lacks an encryption key"
+    documentation = (
+        "This server lacks an encryption key that other servers have.",
+        "Tell the operator.",
+    )
 
     def __init__(self, key: str) -> None:
         super().__init__(

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from one_runtime.explanations.api_errors import API_ERRORS
-from one_runtime.explanations.explanation import Explanation, Explanations
+from one_runtime.errors import Explanation, Explanations
 
 NEEDS_REAUTH: Final[Explanations] = {
     "credentials_refused": Explanation(
@@ -110,7 +109,10 @@ _AUTHORIZATION: Final[Explanations] = {
         "The provider gave no usable answer to a check.",
         "Let the end user try again later.",
     ),
-    "several_accounts": API_ERRORS["several_accounts"],
+    "several_accounts": Explanation(
+        "The end user granted access to several accounts, but the integration needs exactly one account.",
+        "The end user has to start again and select one account.",
+    ),
     "target_refused": Explanation(
         "The provider's address is not on the public internet.",
         "Only the operator can allow the address, with `ONE_RUNTIME_EGRESS_ALLOW`.",

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from one_runtime.explanations.explanation import Explanation
+from one_runtime.errors import Explanation
 
 _STATUSES: Final = {
     400: Explanation("The provider refused the request as invalid.", "Compare the request with the provider's API."),

@@ -5,9 +5,8 @@ from datetime import datetime
 from typing import Final
 
 from one_runtime.clock import rfc3339
+from one_runtime.errors import Explanation, Explanations, explain_error
 from one_runtime.explanations import event_reasons
-from one_runtime.explanations.api_errors import API_ERRORS
-from one_runtime.explanations.explanation import Explanation, Explanations
 
 CONNECTION_ERRORS: Final[Mapping[str, Explanations]] = {
     "needs_reauth": event_reasons.NEEDS_REAUTH,
@@ -16,7 +15,6 @@ CONNECTION_ERRORS: Final[Mapping[str, Explanations]] = {
 """Errors of connections, by the status of the connection and by `code`."""
 
 SESSION_ERRORS: Final[Explanations] = {
-    **API_ERRORS,
     **event_reasons.SESSION_FAILED,
     "browser_mismatch": Explanation(
         "The browser that returned from the provider did not send the cookie of this authorization.",
@@ -30,7 +28,7 @@ SESSION_ERRORS: Final[Explanations] = {
         "Send `same-origin-allow-popups` instead, or use the mode `redirect`.",
     ),
 }
-"""Errors of sessions, by `code`. An authorization can fail with each error of the API."""
+"""Errors of sessions, by `code`."""
 
 
 def explain_connection_error(status: str, code: str) -> Explanation | None:
@@ -39,8 +37,11 @@ def explain_connection_error(status: str, code: str) -> Explanation | None:
 
 
 def explain_session_error(code: str) -> Explanation | None:
-    """Return the explanation of a session's error, or None if the code has no explanation."""
-    return SESSION_ERRORS.get(code)
+    """Return the explanation of a session's error, or None if the code has no explanation.
+
+    An authorization can fail with each error of the API.
+    """
+    return SESSION_ERRORS.get(code) or explain_error(code)
 
 
 def error_note(code: str, message: str, now: datetime, provider_reason: str | None = None) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from one_runtime.explanations.explanation import Explanation, Explanations
+from one_runtime.errors import Explanation, Explanations
 
 DISABLED_ENDPOINTS: Final[Explanations] = {
     "gone": Explanation(

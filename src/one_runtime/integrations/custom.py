@@ -41,12 +41,20 @@ class IntegrationExists(Conflict):
     """The organization already has an integration with this slug."""
 
     code = "integration_exists"
+    documentation = (
+        "Your organization already has a custom integration with this slug.",
+        "`PUT` replaces the integration.",
+    )
 
 
 class IntegrationInUse(Conflict):
     """The integration still has connections."""
 
     code = "integration_in_use"
+    documentation = (
+        "The integration has connections.",
+        "Delete these connections first, or send `delete_connections`.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

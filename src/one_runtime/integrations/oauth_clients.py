@@ -52,12 +52,20 @@ class OAuthClientMissing(Conflict):
     """The operation needs an OAuth client, but no client is registered, or the registered client has no secret."""
 
     code = "oauth_client_missing"
+    documentation = (
+        "There is no OAuth client for this integration.",
+        "Register a client.",
+    )
 
 
 class HostNotRegistered(InvalidInput):
     """The request would send a client's secret or field to a host that is not in the client's registration."""
 
     code = "host_not_registered"
+    documentation = (
+        "The provider's host is not in the `hosts` of the OAuth client.",
+        "If the client is registered at this host, add the host to `hosts`.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,13 @@ class UnconfirmedCopy(Conflict):
     """
 
     code = "unconfirmed_copy"
+    documentation = (
+        (
+            "The server uses an [unconfirmed copy](backup.md#unconfirmed-copies) of the database, and the access token "
+            "needs a refresh."
+        ),
+        "The operator has to confirm the copy. The end user does not have to connect again.",
+    )
 
     def __init__(self) -> None:
         super().__init__(

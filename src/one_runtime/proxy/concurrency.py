@@ -22,6 +22,10 @@ class TooManyCalls(RateLimited):
     """The organization has reached its limit of concurrent proxy calls, in total or to one integration."""
 
     code = "too_many_calls"
+    documentation = (
+        "Your organization has too many concurrent proxy calls, in total or to one integration.",
+        "Try again later.",
+    )
 
 
 @dataclass(slots=True)

@@ -29,6 +29,10 @@ class ConnectRequired(Conflict):
     """The end user has no usable connection, and has to connect or reconnect."""
 
     code = "connect_required"
+    documentation = (
+        "The end user has no usable connection.",
+        "Create a session, in which the end user can connect.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

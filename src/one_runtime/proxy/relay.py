@@ -72,6 +72,13 @@ class CredentialsRefreshedRetry(Conflict):
     """One Runtime refreshed a credential that the provider had refused. The caller must send the request again."""
 
     code = "credentials_refreshed_retry"
+    documentation = (
+        (
+            "The provider refused the credential of a proxy call. One Runtime has refreshed the credential, but does "
+            "not have the body of your request any more."
+        ),
+        "Send the request again.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,21 +4,18 @@ To add a type, add a member to `EventType`, record its events, and run `python -
 `python -m scripts.generate_clients`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Self, TypeAlias
 
+from one_runtime.errors import Explanation, Explanations, explain_error, without_links
 from one_runtime.explanations import event_reasons
-from one_runtime.explanations.api_errors import API_ERRORS
-from one_runtime.explanations.explanation import Explanation, Explanations
 from one_runtime.explanations.webhook_errors import DISABLED_ENDPOINTS
 
 Level: TypeAlias = Literal["", "bad", "good"]
 """The color of an event in a timeline."""
 
-_LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _NO_REASONS: Final[Explanations] = MappingProxyType({})
 
 _INTEGRATION: Final = {"integration_slug": "hubspot"}
@@ -102,7 +99,7 @@ class EventType(StrEnum):
         member._value_ = name
         for attribute, value in zip(_Declared._fields[1:], declared[1:], strict=True):
             setattr(member, attribute, value)
-        member.explanation = _LINK.sub(r"\1", member.documentation)
+        member.explanation = without_links(member.documentation)
         return member
 
     @property
@@ -446,5 +443,5 @@ def explain_event(name: str, reason: object) -> Explanation | None:
     """Return the explanation of an event's reason, or None if the event has no reason with an explanation."""
     kind, code = find_type(name), str(reason)
     if kind is EventType.HOSTED_CONNECTION_SESSION_FAILED:  # an authorization can fail with each error of the API
-        return kind.reasons.get(code) or API_ERRORS.get(code)
+        return kind.reasons.get(code) or explain_error(code)
     return kind.reasons.get(code) if kind is not None else None

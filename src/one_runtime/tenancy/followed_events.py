@@ -41,6 +41,10 @@ class EventExpired(OneRuntimeError):
     """The log has deleted the event after which a program continues, and perhaps later events too."""
 
     code, status, title = "event_expired", 410, "The log does not contain this event any more"
+    documentation = (
+        "The log of events does not contain the event of `after` any more, so you can have missed events.",
+        "Compare your data with the API, and then follow the events from the beginning, with `order=asc`.",
+    )
 
 
 class _Place(NamedTuple):

@@ -45,6 +45,13 @@ class IdempotencyKeyReused(OneRuntimeError):
     """An earlier request with this idempotency key had another method, path, query or body."""
 
     code, status, title = "idempotency_key_reused", 422, "The idempotency key belongs to another request"
+    documentation = (
+        (
+            "An earlier request with this [`Idempotency-Key`](#repeating-requests) had another method, path, query or "
+            "body."
+        ),
+        "Use a new key for each request.",
+    )
 
 
 class IdempotencyKeyInUse(Conflict):
@@ -54,6 +61,10 @@ class IdempotencyKeyInUse(Conflict):
     """
 
     code = "idempotency_key_in_use"
+    documentation = (
+        "An earlier request with this [`Idempotency-Key`](#repeating-requests) is still running.",
+        "Repeat the request after the number of seconds in `Retry-After`.",
+    )
     retry_after: int
 
     def __init__(self, remaining: timedelta) -> None:

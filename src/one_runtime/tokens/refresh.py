@@ -77,6 +77,10 @@ class ReauthRequired(Conflict):
     """The end user has to connect again. One Runtime can no longer use the stored credentials."""
 
     code = "needs_reauth"
+    documentation = (
+        "One Runtime can no longer use the stored credential.",
+        "The end user has to connect again.",
+    )
 
 
 class _RefreshRunning(ProviderUnavailable):
@@ -104,6 +108,13 @@ class ClientRefused(Conflict):
     """
 
     code = "client_refused"
+    documentation = (
+        "The provider refuses the OAuth client of the connection, so One Runtime cannot refresh the tokens.",
+        (
+            "`detail` says who has to [register the client again](connections.md#a-refused-oauth-client). The end user "
+            "does not have to connect again."
+        ),
+    )
 
 
 async def fresh_credentials(

@@ -46,6 +46,10 @@ class AgentAuthorizationClosed(Conflict):
     """The authorization was approved or declined, or has expired."""
 
     code = "agent_authorization_closed"
+    documentation = (
+        "The request of an agent to act for an end user was answered before, or has expired.",
+        "Let the end user add the address to the agent again. The agent then opens your sign-in page again.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

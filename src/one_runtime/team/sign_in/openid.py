@@ -40,6 +40,10 @@ class SignInFailed(OneRuntimeError):
     """The sign-in at the OpenID provider failed. The detail says what the person can do."""
 
     code, status, title = "sign_in_failed", 403, "The sign-in failed"
+    documentation = (
+        "In the dashboard: the sign-in at the [OpenID provider](openid.md) failed.",
+        "Start the sign-in again. The API never returns this error.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

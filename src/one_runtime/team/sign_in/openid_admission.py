@@ -28,6 +28,13 @@ class MemberRefused(OneRuntimeError):
     """The person has an account at the OpenID provider, but may not sign in to the dashboard."""
 
     code, status, title = "member_refused", 403, "You cannot sign in with this account"
+    documentation = (
+        (
+            "In the dashboard: the account at the [OpenID provider](openid.md#who-can-sign-in) is valid, but belongs "
+            "to no member who can sign in."
+        ),
+        "`detail` says what to do. The API never returns this error.",
+    )
 
 
 async def admit(

@@ -44,6 +44,10 @@ class OpenIDUnavailable(OneRuntimeError):
     """The OpenID provider does not answer, or its answer is not usable. The log has the cause."""
 
     code, status, title = "openid_provider_unavailable", 502, "The OpenID provider does not answer as expected"
+    documentation = (
+        "In the dashboard: the [OpenID provider](openid.md) does not answer as expected.",
+        "Try again, or sign in with another method. The API never returns this error.",
+    )
 
 
 class OpenIDClient:
