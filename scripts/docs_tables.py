@@ -11,8 +11,10 @@ from pydantic.fields import FieldInfo
 
 from one_runtime.errors import error_kinds
 from one_runtime.settings import PREFIX, RELOADED, Settings
+from one_runtime.tenancy.api_keys import SCOPE_TEXTS
 from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.installation_events import InstallationEventType
+from scripts.generate_clients import document
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 Row: TypeAlias = tuple[str, ...]
@@ -75,6 +77,16 @@ def _errors() -> Iterator[Row]:
             yield f"`{kind.code}`", str(kind.status), _cell(" ".join(kind.documentation))
 
 
+def _scopes() -> Iterator[Row]:
+    routes: dict[str, list[str]] = {}
+    for path, operations in document()["paths"].items():
+        if "get" in operations:
+            routes.setdefault(operations["get"].get("x-required-scope"), []).append(f"`GET {path}`")
+    for scope, texts in SCOPE_TEXTS.items():
+        listed = "" if scope == "read" else f". GET routes: {', '.join(routes[scope])}"
+        yield f"`{scope}`", f"{_cell(texts.documentation)}{listed}"
+
+
 def _cell(sentences: str) -> str:
     """Return sentences as the cell of a table: without the last period, and with a small first letter.
 
@@ -87,6 +99,7 @@ def _cell(sentences: str) -> str:
 
 TABLES: Final = (
     Table("settings.md", "# Settings", _settings),
+    Table("api.md", "## Scopes", _scopes),
     Table("api.md", "## Errors", _errors),
     Table("events.md", "## Types", _event_types),
     Table("events.md", "## Events of the installation", _installation_event_types),

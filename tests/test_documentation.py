@@ -26,7 +26,6 @@ from one_runtime.encryption.vault import new_key
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
 from one_runtime.serving.application import create_app
 from one_runtime.settings import FROM_FILES, PREFIX, Settings
-from one_runtime.tenancy import api_keys
 from one_runtime.tenancy.event_types import TYPES, EventType
 from one_runtime.tenancy.installation_events import InstallationEventType
 from scripts import docs_tables
@@ -196,21 +195,9 @@ def test_tables_of_reasons_have_the_explanations_of_events_and_deliveries() -> N
         assert documented == {reason: tuple(explanation) for reason, explanation in explanations.items()}, title
 
 
-def test_every_scope_is_documented() -> None:
-    assert [code(row[0]) for row in page("docs/api.md").table("Scopes")] == list(api_keys.SCOPES)
-
-
 def test_every_table_is_listed_with_its_readable_data() -> None:
     rows = page("docs/security.md").table("What a database dump reveals")
     assert sorted(code(row[0]) for row in rows) == sorted(schema.metadata.tables)
-
-
-def test_the_scopes_table_names_every_get_route_that_needs_another_scope_than_read() -> None:
-    named = re.findall(r"`(GET [^`]+)`", page("docs/api.md").sections(2)["Scopes"])
-    scopes = {name: operation.get("x-required-scope") for name, operation in operations().items()}
-    assert sorted(named) == sorted(
-        name for name, scope in scopes.items() if name[:4] == "GET " and scope not in {None, "read"}
-    )
 
 
 @in_one_test(PAGES, name=lambda document: document.name)

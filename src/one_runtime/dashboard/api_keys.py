@@ -12,21 +12,9 @@ from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
 from one_runtime.reports import actor_names
 from one_runtime.tenancy import api_keys
-from one_runtime.tenancy.api_keys import DEFAULT_SCOPES, PRIVILEGED_SCOPES, SCOPES, KeyScope
+from one_runtime.tenancy.api_keys import DEFAULT_SCOPES, PRIVILEGED_SCOPES, SCOPE_TEXTS, SCOPES
 
 PAGE_SIZE: Final = 50
-
-SCOPE_TEXTS: Final[dict[KeyScope, tuple[str, str]]] = {
-    "read": ("Read", "Read integrations, connections, end users, sessions, events and the request log."),
-    "connect": ("Connect", "Create sessions, and create, change, check and delete connections."),
-    "use": ("Use", "Call providers for end users, and create tokens for agents."),
-    "credentials:read": ("Read credentials", "Read the tokens and keys of connections in plain text."),
-    "admin": (
-        "Administer",
-        "Change the organization, OAuth clients, webhooks, custom integrations and API keys, and delete end users.",
-    ),
-}
-"""The name of each scope, and what it permits."""
 
 _PATH: Final = f"{ORGANIZATION}/api-keys"
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, get_args
+from typing import Final
 
 from starlette.datastructures import FormData, QueryParams
 from starlette.responses import Response
@@ -26,20 +26,13 @@ from one_runtime.reports import actor_names
 from one_runtime.reports.actor_names import ActorKey, ActorName
 from one_runtime.tenancy import events
 from one_runtime.tenancy.event_types import TYPES, explain_event, explain_type
-from one_runtime.tenancy.events import ActorType, Event, EventFilter
+from one_runtime.tenancy.events import ACTORS, Event, EventFilter
 from one_runtime.validation.names import text_problem
 
 PAGE_SIZE: Final = 50
 EXPORT_BATCH: Final = 500
 """Number of events that one statement of an export reads."""
 
-ACTOR_TEXTS: Final[Mapping[str, str]] = {
-    "member": "Member",
-    "api_key": "API key",
-    "end_user": "End user",
-    "end_user_token": "Agent",
-    "system": "One Runtime or its operator",
-}
 _FIELDS: Final = ("type", "actor_type", "actor", "end_user", "connection", "since", "until")
 _CSV_COLUMNS: Final = (
     "id", "created_at", "type", "actor_type", "actor_id", "actor_name", "address", "end_user_id", "connection_id",
@@ -72,7 +65,7 @@ class AuditQuery:
         """Return the filter for the list of events. Raises: InvalidInput."""
         errors = [FieldError(name, problem) for name, value in self.given.items() if (problem := text_problem(value))]
         given = {} if errors else self.given
-        for name, allowed in (("type", TYPES), ("actor_type", get_args(ActorType))):
+        for name, allowed in (("type", TYPES), ("actor_type", tuple(ACTORS))):
             if given.get(name, allowed[0]) not in allowed:
                 errors.append(FieldError(name, "must be one of the listed values"))
         if "connection" in given and not is_id(given["connection"]):
@@ -128,7 +121,7 @@ async def list_events(visit: Visit) -> Response:
         details=_details,
         explain_type=explain_type,
         types=TYPES,
-        actor_texts=ACTOR_TEXTS,
+        actors=ACTORS,
         query=query,
         errors=errors,
         retention=visit.installation.settings.event_retention_days,

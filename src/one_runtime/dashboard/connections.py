@@ -5,11 +5,11 @@ from typing import Final, cast
 
 from starlette.responses import Response
 
+from one_runtime.catalog.auth_types import AUTH_TYPES
 from one_runtime.catalog.public_values import public_values
 from one_runtime.catalog.scopes import DescribedScope, describe_scopes
 from one_runtime.connections.search import FoundConnection
 from one_runtime.dashboard import timelines
-from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
 from one_runtime.dashboard.connection_views import STATES, ConnectionView, catalog_of, view
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.end_user_labels import identifier_of
@@ -152,7 +152,7 @@ async def render_connection(
         title=connection.name,
         status=status,
         view=shown,
-        auth_type=AUTH_TYPE_NAMES[connection.auth_type],
+        auth_type=AUTH_TYPES[connection.auth_type].title,
         values=public_values(shown.integration, connection.auth_type, connection.params),
         has_tokens=_has_tokens(shown),
         scopes=_describe(shown, connection.scopes),

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from one_runtime.catalog.model import Integration
-from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
 from one_runtime.dashboard.quantities import number
 from one_runtime.dashboard.visit import Visit
 from one_runtime.errors import Explanation
@@ -60,7 +59,7 @@ def describe_state(team: TeamCatalog, integration: Integration) -> IntegrationSt
 
 def _ready(team: TeamCatalog, integration: Integration) -> IntegrationState:
     working = team.availability.working(integration)
-    types = " or ".join(AUTH_TYPE_NAMES[auth.type] for auth in integration.auth if auth.type in working)
+    types = " or ".join(auth.title for auth in integration.auth if auth.type in working)
     sentence = f"Your end users can connect {integration.name} ({types})."
     if team.lacks_client(integration):
         more = f"{sentence} For OAuth, register an OAuth client."

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from one_runtime.catalog.auth_types import AUTH_TYPES
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.assets import StaticFiles
-from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
 from one_runtime.dashboard.end_user_labels import query_value
 from one_runtime.dashboard.masking import Whole, mask_output
 from one_runtime.dashboard.quantities import duration, number
@@ -100,7 +100,7 @@ _ENVIRONMENT.filters.update(
     number=number,
     duration=duration,
     breakable=breakable,
-    auth_type=AUTH_TYPE_NAMES.__getitem__,
+    auth_type=lambda name: AUTH_TYPES[name].title,
     in_page=in_page,
     json=_json,
     query_value=query_value,

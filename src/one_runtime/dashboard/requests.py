@@ -10,7 +10,6 @@ from urllib.parse import quote
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from one_runtime.dashboard.audit import ACTOR_TEXTS
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels, identifier_of
 from one_runtime.dashboard.visit import FormErrors, Visit
@@ -20,6 +19,7 @@ from one_runtime.proxy import request_log, usage
 from one_runtime.proxy.request_log import OUTCOMES, LoggedRequest, Outcome, RequestFilter
 from one_runtime.reports import actor_names
 from one_runtime.reports.actor_names import ActorKey
+from one_runtime.tenancy.events import ACTORS
 from one_runtime.validation.names import text_problem
 
 PAGE_SIZE: Final = 50
@@ -151,7 +151,7 @@ async def show_request(visit: Visit) -> Response:
         call=call,
         label=labels.get(call.end_user_id),
         caller=caller,
-        actor_texts=ACTOR_TEXTS,
+        actors=ACTORS,
         name=names.get(caller) if caller is not None else None,
         explanation=explain_error(call.error) if call.error else None,
         curl=as_curl(visit.installation.settings.public_url, call),

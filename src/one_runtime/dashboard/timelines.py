@@ -13,17 +13,9 @@ from one_runtime.explanations.provider_statuses import explain_provider_status
 from one_runtime.proxy.request_log import LoggedRequest
 from one_runtime.reports.timeline import TimelineEntry
 from one_runtime.tenancy.event_types import explain_event, find_type
-from one_runtime.tenancy.events import Event
+from one_runtime.tenancy.events import ACTORS, Event
 
 PAGE_SIZE: Final = 50
-
-_ACTORS: Final = {
-    "api_key": "API key",
-    "member": "a member of the team",
-    "end_user": "the end user",
-    "end_user_token": "an agent",
-    "system": "One Runtime",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +57,8 @@ def _name(catalog: Catalog, slug: str) -> str:
 
 def _event(visit: Visit, catalog: Catalog, event: Event) -> TimelineItem:
     slug, kind = event.data.get("integration_slug"), find_type(event.type)
-    by = "you" if event.actor_id == visit.member.member_id else _ACTORS.get(event.actor_type, event.actor_type)
+    actor = ACTORS.get(event.actor_type)
+    by = "you" if event.actor_id == visit.member.member_id else event.actor_type if actor is None else actor.agent
     integration = () if slug is None else (_name(catalog, str(slug)),)
     return TimelineItem(
         event.occurred_at,

@@ -3,10 +3,10 @@
 One Runtime stores only the hash of a key (promise P2 of docs/security.md).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
@@ -23,7 +23,52 @@ from one_runtime.validation.names import text_problem
 
 KeyScope: TypeAlias = Literal["read", "connect", "use", "credentials:read", "admin"]
 
-SCOPES: Final[tuple[KeyScope, ...]] = get_args(KeyScope)
+
+class ScopeTexts(NamedTuple):
+    """The texts about a scope.
+
+    - `label`, `permits`: the name of the scope on pages, and a sentence about what it permits.
+    - `documentation`: what it permits, in Markdown with the links of docs/api.md. The page adds the GET routes.
+    """
+
+    label: str
+    permits: str
+    documentation: str
+
+
+SCOPE_TEXTS: Final[Mapping[KeyScope, ScopeTexts]] = {
+    "read": ScopeTexts(
+        "Read",
+        "Read integrations, connections, end users, sessions, events and the request log.",
+        "Every GET route that is not in another row of this table.",
+    ),
+    "connect": ScopeTexts(
+        "Connect",
+        "Create sessions, and create, change, check and delete connections.",
+        "Creating, redeeming and cancelling sessions; disconnecting; creating, changing, checking, refreshing and "
+        "deleting connections; changing end users; reading and declining connect requests of agents; reading, opening "
+        "and refusing approval requests of agents.",
+    ),
+    "use": ScopeTexts(
+        "Use",
+        "Call providers for end users, and create tokens for agents.",
+        "[Calling providers](proxy.md); [agents](agents.md): `/v1/mcp`, creating and revoking end-user tokens, reading "
+        "and answering agent authorizations.",
+    ),
+    "credentials:read": ScopeTexts(
+        "Read credentials",
+        "Read the tokens and keys of connections in plain text.",
+        "Reading the credentials of connections.",
+    ),
+    "admin": ScopeTexts(
+        "Administer",
+        "Change the organization, OAuth clients, webhooks, custom integrations and API keys, and delete end users.",
+        "Changing the organization; changing and reading webhook endpoints and their deliveries; creating, revoking "
+        "and reading API keys; creating, changing and deleting custom integrations; deleting end users, and exporting "
+        "their data; changing and reading OAuth clients.",
+    ),
+}
+SCOPES: Final[tuple[KeyScope, ...]] = tuple(SCOPE_TEXTS)
 DEFAULT_SCOPES: Final[tuple[KeyScope, ...]] = ("read", "connect", "use")
 MAX_NAME: Final = 255
 PRIVILEGED_SCOPES: Final[frozenset[str]] = frozenset({"credentials:read", "admin"})

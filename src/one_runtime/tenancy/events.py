@@ -29,6 +29,23 @@ if TYPE_CHECKING:  # most commands import this module, and need none of the modu
 ActorType: TypeAlias = Literal["api_key", "member", "end_user", "end_user_token", "system"]
 
 
+class ActorText(NamedTuple):
+    """The texts about a type of actors: its name on pages, and the end of a sentence such as “by the end user”."""
+
+    label: str
+    agent: str
+
+
+ACTORS: Final[Mapping[str, ActorText]] = {
+    "member": ActorText("Member", "a member of the team"),
+    "api_key": ActorText("API key", "API key"),
+    "end_user": ActorText("End user", "the end user"),
+    "end_user_token": ActorText("Agent", "an agent"),
+    "system": ActorText("One Runtime or its operator", "One Runtime"),
+}
+"""The types of actors, in the order of the filter on the page of the audit log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """The API key, the member, the end user, the end-user token or the system that caused an event in an organization.
