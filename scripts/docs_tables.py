@@ -18,7 +18,7 @@ from scripts.generate_clients import document
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 Row: TypeAlias = tuple[str, ...]
-_ENTRY_POINTS: Final = ("one_runtime.serving.application", "one_runtime.dashboard.application")
+ENTRY_POINTS: Final = ("one_runtime.serving.application", "one_runtime.dashboard.application")
 """Modules that together import every module with an error."""
 
 
@@ -40,6 +40,8 @@ def _type(field: FieldInfo) -> str:
         return field.title
     if field.annotation is SecretStr:
         return "secret"
+    if field.annotation is bool:
+        return "`true`, `false`"
     if field.annotation is int:
         limits = {type(limit).__name__: limit for limit in field.metadata}
         low, high = getattr(limits.get("Ge"), "ge", None), getattr(limits.get("Le"), "le", None)
@@ -55,6 +57,8 @@ def _default(name: str, field: FieldInfo) -> str:
     value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
     if name == "encryption_keys":
         return "none, required"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     return f"`{value}`" if value not in ("", ()) and value != frozenset() else "none"
 
 
@@ -70,7 +74,7 @@ def _installation_event_types() -> Iterator[Row]:
 
 
 def _errors() -> Iterator[Row]:
-    for entry_point in _ENTRY_POINTS:
+    for entry_point in ENTRY_POINTS:
         importlib.import_module(entry_point)
     for kind in error_kinds():
         if kind.__module__.startswith("one_runtime."):  # tests define further errors

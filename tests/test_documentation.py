@@ -100,6 +100,13 @@ def test_every_table_that_follows_from_the_code_is_generated(table: docs_tables.
     assert [row for row in rows if not all(row)] == [], "a cell is empty"
 
 
+def test_page_of_settings_marks_each_setting_that_can_be_in_a_file() -> None:
+    """The page says: each setting of the type `secret`, and each reloaded setting."""
+    rows = page("docs/settings.md").table("Settings", 1)
+    marked = {code(name) for name, kind, _, meaning in rows if kind == "secret" or "[Reloaded](#reloading)" in meaning}
+    assert marked == {f"{PREFIX}{name.upper()}" for name in FROM_FILES}
+
+
 @in_one_test(PAGES, name=lambda document: document.name)
 def test_every_named_setting_exists(document: Page) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | CUSTOMERS_NAMES

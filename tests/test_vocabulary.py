@@ -16,7 +16,6 @@ from pydantic import SecretStr
 
 import one_runtime_client
 from one_runtime import cli
-from one_runtime.api.reference import error_kinds
 from one_runtime.encryption.vault import new_key
 from one_runtime.errors import error_kinds
 from one_runtime.serving.application import create_app

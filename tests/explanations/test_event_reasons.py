@@ -9,7 +9,6 @@ from one_runtime.connecting import sessions
 from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.connections import connections
 from one_runtime.egress.errors import EgressError, RequestRefused, UpstreamTooLarge
-from one_runtime.errors import error_note
 from one_runtime.explanations.stored_errors import SESSION_ERRORS, error_note, explain_connection_error
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
 from one_runtime.oauth.errors import OAuthError

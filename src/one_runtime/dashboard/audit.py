@@ -21,7 +21,6 @@ from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
 from one_runtime.errors import Explanation, FieldError, InvalidInput
-from one_runtime.explanations.explanation import Explanation
 from one_runtime.reports import actor_names
 from one_runtime.reports.actor_names import ActorKey, ActorName
 from one_runtime.tenancy import events
