@@ -8,7 +8,9 @@ from pydantic import JsonValue
 
 from one_runtime.api.described import EXAMPLE_ID, EXAMPLE_TIME, Described
 from one_runtime.api.property_descriptions import find
-from one_runtime.errors import OneRuntimeError
+from one_runtime.connections.connections import SeveralConnections
+from one_runtime.connections.credentials import ProviderUnavailable
+from one_runtime.errors import InvalidInput, OneRuntimeError
 
 _Schema: TypeAlias = dict[str, Any]
 
@@ -16,9 +18,9 @@ _OF_TYPE: Final[Mapping[str, JsonValue]] = {"string": "text", "integer": 1, "num
 
 _REQUEST_ID: Final = "01a21075-411f-70e2-9562-12b446456c0b"
 _MORE_OF_ERRORS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "invalid_input": {"errors": [{"field": "end_user_id", "message": "is required"}]},
-    "provider_unavailable": {"provider_reason": "Service Unavailable"},
-    "several_connections": {
+    InvalidInput.code: {"errors": [{"field": "end_user_id", "message": "is required"}]},
+    ProviderUnavailable.code: {"provider_reason": "Service Unavailable"},
+    SeveralConnections.code: {
         "connections": [
             {"id": EXAMPLE_ID, "name": "ada@example.com", "status": "active", "created_at": EXAMPLE_TIME},
         ]

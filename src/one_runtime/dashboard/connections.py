@@ -8,6 +8,7 @@ from starlette.responses import Response
 from one_runtime.catalog.auth_types import AUTH_TYPES
 from one_runtime.catalog.public_values import public_values
 from one_runtime.catalog.scopes import DescribedScope, describe_scopes
+from one_runtime.connections.credentials import PermissionMissing
 from one_runtime.connections.search import FoundConnection
 from one_runtime.dashboard import timelines
 from one_runtime.dashboard.connection_views import STATES, ConnectionView, catalog_of, view
@@ -16,10 +17,12 @@ from one_runtime.dashboard.end_user_labels import identifier_of
 from one_runtime.dashboard.masking import Whole
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.engine import Transaction
+from one_runtime.egress.errors import TargetRefused
 from one_runtime.explanations.stored_errors import CONNECTION_ERRORS
 from one_runtime.reports import connection_search, end_user_search, timeline
 from one_runtime.reports.connection_search import ConnectionSelection, ConnectionTotals, State
 from one_runtime.reports.end_user_search import EndUserSearch
+from one_runtime.tokens.refresh import ClientRefused
 
 PAGE_SIZE: Final = 50
 _MAX_END_USERS: Final = 50
@@ -28,7 +31,7 @@ _MAX_QUERY: Final = 255
 _FILTERS: Final = ("status", "integration", "error", "end_user", "end_user_id")
 
 ERROR_CODES: Final = sorted(
-    {*CONNECTION_ERRORS["needs_reauth"], "client_refused", "permission_missing", "target_refused"}
+    {*CONNECTION_ERRORS["needs_reauth"], ClientRefused.code, PermissionMissing.code, TargetRefused.code}
 )
 """The errors that connections store. Other errors of a refresh are not stored: the state `failing` finds them."""
 

@@ -69,7 +69,7 @@ async def find_names(
     `actors`: types and ids from rows of the organization, because a member who has left the organization keeps the
     name. Other actors, and deleted ones, have no name.
     """
-    ids: dict[str, list[str]] = {"member": [], "end_user": [], "api_key": [], "end_user_token": []}
+    ids: dict[str, list[str]] = {kind: [] for kind in ("member", "end_user", *_OWNED)}
     for kind, actor_id in set(actors):
         if kind in ids and actor_id is not None and (kind == "end_user" or is_id(actor_id)):
             ids[kind].append(actor_id)

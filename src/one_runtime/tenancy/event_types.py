@@ -217,7 +217,7 @@ class EventType(StrEnum):
         "api_key.created",
         label="API key created",
         documentation="An API key was created.",
-        sample={**_API_KEY, "scopes": ["read", "connect", "use"]},
+        sample={**_API_KEY, "scopes": ["read", "use"]},
     )
     API_KEY_REVOKED = _Declared(
         "api_key.revoked",
