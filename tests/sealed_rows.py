@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table, insert, select, update
 
-from one_runtime.clock import system_clock
+from one_runtime.clock import Clock, system_clock
 from one_runtime.computing import frames
 from one_runtime.connecting import redirect_mode, sessions
 from one_runtime.connecting.authorization_attempts import AttemptSecret
@@ -42,8 +42,8 @@ def ring(*written: str) -> Vault:
 
 
 @asynccontextmanager
-async def opened(url: str, pool_size: int = 3) -> AsyncIterator[Database]:
-    database = create_database(url, pool_size=pool_size)
+async def opened(url: str, pool_size: int = 3, machine_clock: Clock = system_clock) -> AsyncIterator[Database]:
+    database = create_database(url, pool_size=pool_size, machine_clock=machine_clock)
     await database.open()
     try:
         yield database

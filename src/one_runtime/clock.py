@@ -1,4 +1,4 @@
-"""Return the current time, and convert times from and to text. Tests replace `system_clock` with another clock."""
+"""Return the current time, and convert times from and to text. Tests pass another clock than `system_clock`."""
 
 import re
 from collections.abc import Callable

@@ -13,7 +13,6 @@ from one_runtime.connections import credentials
 from one_runtime.connections.credentials import ConnectionKey
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.encryption.vault import KeyNotInRing, Vault
-from one_runtime.jobs import queue
 from tests import sealed_rows
 
 pytestmark = pytest.mark.promise("P8")
@@ -47,9 +46,10 @@ async def acquire(database: Database, vault: Vault, key: ConnectionKey, now: dat
         return await credentials.acquire_lease(tx, vault, lambda: now, key, stored, LEASE) is not None
 
 
-def shift_system_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
-    """Give this process the system clock of another machine."""
-    monkeypatch.setattr(queue, "system_clock", lambda: system_clock() + by)
+async def acquire_with_wrong_clock(url: str, vault: Vault, key: ConnectionKey, jump: timedelta) -> bool:
+    """Acquire the lease by a process on another machine, whose clock is wrong."""
+    async with sealed_rows.opened(url, machine_clock=lambda: system_clock() + jump) as other_machine:
+        return await acquire(other_machine, vault, key, system_clock() + jump)
 
 
 async def test_a_lease_has_one_owner_until_it_ends(database: Database, vault: Vault, key: ConnectionKey) -> None:
@@ -61,22 +61,17 @@ async def test_a_lease_has_one_owner_until_it_ends(database: Database, vault: Va
 
 @pytest.mark.parametrize("hours", [-1, 1])
 async def test_a_process_whose_clock_jumped_cannot_take_the_lease_of_another(
-    database: Database, vault: Vault, key: ConnectionKey, monkeypatch: pytest.MonkeyPatch, hours: int
+    database: Database, database_url: str, vault: Vault, key: ConnectionKey, hours: int
 ) -> None:
     assert await acquire(database, vault, key, system_clock())
-    jump = timedelta(hours=hours)
-    shift_system_clock(monkeypatch, jump)
-    assert not await acquire(database, vault, key, system_clock() + jump)
+    assert not await acquire_with_wrong_clock(database_url, vault, key, timedelta(hours=hours))
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
 async def test_the_lease_of_a_process_whose_clock_is_wrong_holds_and_ends_like_any_other(
-    database: Database, vault: Vault, key: ConnectionKey, monkeypatch: pytest.MonkeyPatch, hours: int
+    database: Database, database_url: str, vault: Vault, key: ConnectionKey, hours: int
 ) -> None:
-    jump = timedelta(hours=hours)
-    with monkeypatch.context() as wrong:
-        shift_system_clock(wrong, jump)
-        assert await acquire(database, vault, key, system_clock() + jump)
+    assert await acquire_with_wrong_clock(database_url, vault, key, timedelta(hours=hours))
     assert not await acquire(database, vault, key, system_clock())
     assert await acquire(database, vault, key, system_clock() + LEASE + timedelta(seconds=1))
 

@@ -3,7 +3,7 @@
 import ast
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from one_runtime.db.schema import key_ring as keys
 from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.vault import KeyNotInRing, SealContext, Vault
 from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable
-from one_runtime.jobs import instances, queue
+from one_runtime.jobs import instances
 from tests import sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
 from tests.source_files import nodes
@@ -174,16 +174,21 @@ async def test_server_without_a_heartbeat_for_a_minute_is_ignored(database: Data
 
 @pytest.mark.parametrize("seconds", [-90, 90])
 async def test_activation_with_a_wrong_clock_still_sees_the_running_servers(
-    database: Database, both: Vault, monkeypatch: pytest.MonkeyPatch, seconds: int
+    database: Database, database_url: str, both: Vault, seconds: int
 ) -> None:
     """The clock of the operator's machine, or of the server, is wrong by more than a heartbeat may be old."""
+
+    def wrong_clock() -> datetime:
+        return system_clock() + timedelta(seconds=seconds)
+
     await serve(database, ring(FIRST))
-    jump = timedelta(seconds=seconds)
-    monkeypatch.setattr(queue, "system_clock", lambda: system_clock() + jump)  # as on another machine
-    async with database.write() as tx:
-        assert (await key_ring.find_all(tx, both, lambda: system_clock() + jump)).servers == 1
+    async with (
+        sealed_rows.opened(database_url, machine_clock=wrong_clock) as other_machine,
+        other_machine.write() as tx,
+    ):
+        assert (await key_ring.find_all(tx, both, wrong_clock)).servers == 1
         with pytest.raises(Conflict, match="1 running server does not have the key"):
-            await key_rotation.activate(tx, both, ID[SECOND], lambda: system_clock() + jump, force=False)
+            await key_rotation.activate(tx, both, ID[SECOND], wrong_clock, force=False)
 
 
 async def test_key_outside_the_ring_cannot_be_activated(database: Database, both: Vault) -> None:

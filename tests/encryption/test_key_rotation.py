@@ -15,7 +15,6 @@ from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.key_rotation import Progress, SealedRow
 from one_runtime.encryption.vault import KeyNotInRing, SealContext, Sealed, Vault
 from one_runtime.errors import ConfigurationError
-from one_runtime.jobs import queue
 from tests import sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
 from tests.waiting import async_attempts
@@ -166,16 +165,17 @@ async def test_ring_that_lacks_a_key_reseals_nothing(database: Database, vault: 
 
 
 async def test_activation_has_the_time_of_the_database_and_not_of_a_wrong_clock(
-    database: Database, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    database: Database, database_url: str, vault: Vault
 ) -> None:
     def wrong_clock() -> datetime:
         return system_clock() + timedelta(hours=5)
 
     before = system_clock()
-    with monkeypatch.context() as patch:
-        patch.setattr(queue, "system_clock", wrong_clock)  # as on another machine
-        async with database.write() as tx:
-            await key_rotation.activate(tx, vault, ID[SECOND], wrong_clock, force=False)
+    async with (
+        sealed_rows.opened(database_url, machine_clock=wrong_clock) as other_machine,
+        other_machine.write() as tx,
+    ):
+        await key_rotation.activate(tx, vault, ID[SECOND], wrong_clock, force=False)
     async with database.read() as tx:
         activated = {row.key_id: row.promoted_at for row in await key_ring.list_rows(tx)}[ID[SECOND]]
     assert activated is not None

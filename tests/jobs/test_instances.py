@@ -2,13 +2,13 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from one_runtime.clock import system_clock
 from one_runtime.encryption.vault import Vault
-from one_runtime.jobs import instances, queue, worker
+from one_runtime.jobs import instances, worker
 from one_runtime.jobs.instances import ServerInstance
 from one_runtime.serving.periodic_tasks import heartbeat_task
 from one_runtime.settings import Settings
@@ -99,18 +99,24 @@ async def test_heartbeat_stores_the_keys_that_the_server_has_by_now(application:
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
 async def test_a_server_with_a_wrong_clock_is_seen_by_the_others_and_sees_the_others(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, seconds: int
+    database_url: str, seconds: int
 ) -> None:
-    jump = timedelta(seconds=seconds)
+    def wrong_clock() -> datetime:
+        return system_clock() + timedelta(seconds=seconds)
+
     right, wrong = (instances.this_process(ring(key).key_ids, system_clock()) for key in (FIRST, SECOND))
-    async with sealed_rows.opened(database_url) as database, database.write() as tx:
-        await instances.heartbeat(tx, right, system_clock)
-        with monkeypatch.context() as patch:
-            patch.setattr(queue, "system_clock", lambda: system_clock() + jump)  # as on another machine
-            await instances.heartbeat(tx, wrong, lambda: system_clock() + jump)
-            seen = await instances.list_live(tx, lambda: system_clock() + jump)
+    async with (
+        sealed_rows.opened(database_url) as database,
+        sealed_rows.opened(database_url, machine_clock=wrong_clock) as other_machine,
+    ):
+        async with database.write() as tx:
+            await instances.heartbeat(tx, right, system_clock)
+        async with other_machine.write() as tx:
+            await instances.heartbeat(tx, wrong, wrong_clock)
+            seen = await instances.list_live(tx, wrong_clock)
         assert {server.id for server in seen} == {right.id, wrong.id}
-        assert {server.id for server in await instances.list_live(tx, system_clock)} == {right.id, wrong.id}
+        async with database.read() as tx:
+            assert {server.id for server in await instances.list_live(tx, system_clock)} == {right.id, wrong.id}
 
 
 async def _is_live(application: Application, identifier: str) -> bool:

@@ -203,18 +203,15 @@ async def test_a_row_whose_owner_is_killed_is_claimed_by_exactly_one_other_after
 
 
 async def test_a_lease_holds_against_a_process_whose_clock_is_wrong(
-    database: Database, actor: Actor, monkeypatch: pytest.MonkeyPatch
+    database: Database, database_url: str, actor: Actor
 ) -> None:
     await add(database, actor)
     assert len(await claim(database)) == 1
-
-    def jumped() -> Any:
-        return system_clock() + timedelta(hours=1)
-
-    monkeypatch.setattr(queue, "system_clock", jumped)  # as the system's clock of another machine
-    assert await claim(database, jumped) == []
-    async with database.read() as tx:
-        assert abs(await queue.clock_skew(tx) + timedelta(hours=1)) < timedelta(seconds=10)
+    wrong_clock = at(hours=1)
+    async with sealed_rows.opened(database_url, machine_clock=wrong_clock) as other_machine:
+        assert await claim(other_machine, wrong_clock) == []
+        async with other_machine.read() as tx:
+            assert abs(await queue.clock_skew(tx) + timedelta(hours=1)) < timedelta(seconds=10)
 
 
 async def test_clocks_that_agree_have_no_skew(database: Database) -> None:

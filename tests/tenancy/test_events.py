@@ -101,7 +101,7 @@ async def test_events_recorded_during_the_search_of_a_page_repeat_no_event(appli
         """Records an event after the search for the rows of a page, as another process can."""
 
         def __init__(self, tx: Transaction) -> None:
-            super().__init__()
+            super().__init__(tx.machine_clock)
             self._tx = tx
 
         async def all(self, *arguments: Any, **params: object) -> list[Any]:

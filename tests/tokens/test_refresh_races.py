@@ -16,11 +16,11 @@ from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.db import schema
 from one_runtime.db.engine import Busy, Database, Transaction
 from one_runtime.errors import NotFound, Unavailable
-from one_runtime.jobs import queue
 from one_runtime.lifecycle import disconnect
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import fresh_credentials
 from one_runtime.tokens.state import UsableCredential
+from tests import sealed_rows
 from tests.application import RunningAcme, started
 from tests.tokens.rotating import (
     RotatingApplication,
@@ -203,16 +203,16 @@ async def test_a_renewal_that_was_paused_past_its_deadline_sends_no_request(app:
 
 @pytest.mark.parametrize("minutes", [-10, 10])
 async def test_a_process_whose_clock_is_wrong_does_not_renew_under_the_lease_of_another(
-    app: RotatingApplication, monkeypatch: pytest.MonkeyPatch, minutes: int
+    app: RotatingApplication, database_url: str, minutes: int
 ) -> None:
     seeded = await app.connect(hold="after")
     flight = await start_renewal(app, seeded)
-    jump = timedelta(minutes=minutes)
-    monkeypatch.setattr(queue, "system_clock", lambda: system_clock() + jump)  # as on another machine
-    timing = replace(app.another_process.timing, patience=0.0)
-    another = replace(app.another_process, clock=lambda: app.application.clock() + jump, timing=timing)
-    with pytest.raises(ProviderUnavailable):
-        await fresh_credentials(another, seeded.key)
+    jump, timing = timedelta(minutes=minutes), replace(app.another_process.timing, patience=0.0)
+    async with sealed_rows.opened(database_url, machine_clock=lambda: system_clock() + jump) as other_machine:
+        clock = app.application.clock
+        another = replace(app.another_process, database=other_machine, clock=lambda: clock() + jump, timing=timing)
+        with pytest.raises(ProviderUnavailable):
+            await fresh_credentials(another, seeded.key)
     app.provider.behave(seeded.family, hold=None)
     assert app.provider.accepts(token_of(await flight))
     assert app.provider.answers(seeded.family) == ["granted"]

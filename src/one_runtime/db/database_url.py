@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from one_runtime.clock import Clock, system_clock
 from one_runtime.db.engine import Database
 from one_runtime.db.obstacles import IN_MEMORY, url_obstacle
 from one_runtime.db.sqlite import SqliteDatabase
@@ -23,10 +24,13 @@ def lock_path(path: str | Path, purpose: Literal["migrating", "serving"]) -> Pat
     return Path(f"{Path(path).resolve()}.{purpose}")
 
 
-def create_database(url: str, *, pool_size: int = 10, disk_reserve: bool = False) -> Database:
+def create_database(
+    url: str, *, pool_size: int = 10, disk_reserve: bool = False, machine_clock: Clock = system_clock
+) -> Database:
     """Create the `Database` object for a URL: `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`.
 
     `disk_reserve`: True to keep a `DiskReserve` beside a SQLite file. Only the server needs this reserve.
+    `machine_clock`: the clock of this machine. Tests pass a wrong clock.
 
     Raises: DatabaseUnusable for any other URL.
     """
@@ -35,7 +39,7 @@ def create_database(url: str, *, pool_size: int = 10, disk_reserve: bool = False
         raise obstacle.error()
     path = sqlite_path(url)
     if path:
-        return SqliteDatabase(path, disk_reserve=disk_reserve)
+        return SqliteDatabase(path, disk_reserve=disk_reserve, machine_clock=machine_clock)
     from one_runtime.db.postgres import PostgresDatabase  # noqa: PLC0415 - psycopg takes 50 ms to import
 
-    return PostgresDatabase(url, pool_size=pool_size)
+    return PostgresDatabase(url, pool_size=pool_size, machine_clock=machine_clock)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, TypeVar, overload
 from sqlalchemy import literal, select
 from sqlalchemy.sql import ClauseElement
 
+from one_runtime.clock import Clock
 from one_runtime.db.compiled import Params, Row, StatementCompiler
 from one_runtime.errors import Unavailable
 from one_runtime.telemetry.metrics import PoolUse
@@ -71,7 +72,9 @@ class Transaction(ABC):
 
     _compiler: ClassVar[StatementCompiler]
 
-    def __init__(self) -> None:
+    def __init__(self, machine_clock: Clock) -> None:
+        self.machine_clock = machine_clock
+        """The clock of the machine on which this process runs (`jobs.queue.clock_skew`)."""
         self.committed: list[Callable[[], None]] = []
         """Functions that `Database.write` calls after the commit, for example to update metrics."""
         self.has_changed = False

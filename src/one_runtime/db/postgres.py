@@ -12,6 +12,7 @@ from sqlalchemy import JSON, DateTime, Integer
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
+from one_runtime.clock import Clock, system_clock
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.engine import (
     UNKNOWN_CLUSTER,
@@ -70,8 +71,8 @@ _COMPILER: Final = StatementCompiler(
 class _PostgresTransaction(Transaction):
     _compiler = _COMPILER
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        super().__init__()
+    def __init__(self, connection: psycopg.AsyncConnection[Any], machine_clock: Clock) -> None:
+        super().__init__(machine_clock)
         self.connection = connection
 
     async def _fetch(self, text: str, values: Params) -> list[tuple[Any, ...]]:
@@ -90,8 +91,8 @@ class _PostgresReader(Transaction):
 
     _compiler = _COMPILER
 
-    def __init__(self, pipeline: ReadPipeline) -> None:
-        super().__init__()
+    def __init__(self, pipeline: ReadPipeline, machine_clock: Clock) -> None:
+        super().__init__(machine_clock)
         self._pipeline = pipeline
 
     async def __aenter__(self) -> Transaction:
@@ -126,8 +127,8 @@ async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
 class PostgresDatabase(Database):
     """A PostgreSQL database with a pool of connections."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self._url = url
+    def __init__(self, url: str, *, pool_size: int = 10, machine_clock: Clock = system_clock) -> None:
+        self._url, self._machine_clock = url, machine_clock
         self._pool: _Pool = AsyncConnectionPool(
             url,
             min_size=min(2, pool_size),
@@ -139,7 +140,7 @@ class PostgresDatabase(Database):
         )
         self._connections = WatchedPool(self._pool)
         self._pipeline = ReadPipeline(self._connections)
-        self._reader = _PostgresReader(self._pipeline)
+        self._reader = _PostgresReader(self._pipeline, machine_clock)
 
     async def open(self) -> None:
         self._pool.kwargs = await connection_options(self._url)
@@ -183,7 +184,7 @@ class PostgresDatabase(Database):
         try:
             async with self._connections.connection() as connection, connection.transaction():
                 await connection.execute(_SNAPSHOT)
-                yield _PostgresTransaction(connection)
+                yield _PostgresTransaction(connection, self._machine_clock)
         except _UNAVAILABLE as error:
             raise _translate(error) from error
 
@@ -193,7 +194,7 @@ class PostgresDatabase(Database):
         with tracing.span("database transaction"):
             try:
                 async with self._connections.connection() as connection, _closed_if_read_only(connection):
-                    transaction = _PostgresTransaction(connection)
+                    transaction = _PostgresTransaction(connection, self._machine_clock)
                     token = transaction_open.set(True)
                     try:
                         async with connection.transaction():

@@ -19,7 +19,7 @@ from pydantic_core import from_json
 from sqlalchemy import JSON, Boolean, DateTime, Integer, LargeBinary
 from sqlalchemy.dialects import sqlite
 
-from one_runtime.clock import rfc3339
+from one_runtime.clock import Clock, rfc3339, system_clock
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.disk_reserve import DiskReserve
 from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, WritesRefused, transaction_open
@@ -44,8 +44,8 @@ _COMPILER: Final = StatementCompiler(
 class _SqliteTransaction(Transaction):
     _compiler = _COMPILER
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__()
+    def __init__(self, connection: sqlite3.Connection, machine_clock: Clock) -> None:
+        super().__init__(machine_clock)
         self.connection = connection
 
     async def _fetch(self, text: str, values: Params) -> list[tuple[Any, ...]]:
@@ -75,13 +75,20 @@ class SqliteDatabase(Database):
     A lock ensures that this process runs one writing transaction at a time.
     """
 
-    def __init__(self, path: str, *, patience: float = LOCK_PATIENCE, disk_reserve: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        patience: float = LOCK_PATIENCE,
+        disk_reserve: bool = False,
+        machine_clock: Clock = system_clock,
+    ) -> None:
         """`patience`: seconds that a writing transaction waits for another process that writes to the file.
 
         `disk_reserve`: True to keep a `DiskReserve`. If the disk lacks space for the reserve, the database runs only
         transactions with `use_reserve`.
         """
-        self._path, self._patience = path, patience
+        self._path, self._patience, self._machine_clock = path, patience, machine_clock
         self._reserve = DiskReserve(Path(f"{Path(path).resolve()}.reserve")) if disk_reserve else None
         self._lock = asyncio.Lock()
         self._disk = ThreadPoolExecutor(1, "sqlite-commit")
@@ -93,7 +100,7 @@ class SqliteDatabase(Database):
         if obstacle is not None:
             raise obstacle.error()
         self._writing = connect_sqlite(self._path)
-        self._reader = _SqliteReader(connect_sqlite(self._path))
+        self._reader = _SqliteReader(connect_sqlite(self._path), self._machine_clock)
         self._reader.connection.execute("PRAGMA query_only = ON")
         try:
             self._hold_reserve()
@@ -125,14 +132,14 @@ class SqliteDatabase(Database):
                 connection.execute("PRAGMA query_only = ON")
                 connection.execute("BEGIN")
                 connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # the first read starts the snapshot
-                yield _SqliteTransaction(connection)
+                yield _SqliteTransaction(connection, self._machine_clock)
         except sqlite3.OperationalError as error:
             raise _translate(error) from error
 
     @asynccontextmanager
     async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:
         connection = self._writing
-        transaction = _SqliteTransaction(connection)
+        transaction = _SqliteTransaction(connection, self._machine_clock)
         cancellation = None
         with tracing.span("database transaction"):
             async with self._lock, self._disk_space(transaction, use_reserve=use_reserve):

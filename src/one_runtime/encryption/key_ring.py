@@ -19,7 +19,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from one_runtime.clock import Clock, system_clock
+from one_runtime.clock import Clock
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import (
     agent_runs,
@@ -286,7 +286,7 @@ async def _hold_other_key(tx: Transaction, vault: Vault) -> str | None:
     If the servers have no common key, return the newest key of this ring: the servers without this key cannot use the
     value, but the value is not lost. If all keys of this ring are disabled, return None.
     """
-    live = await instances.list_live(tx, system_clock)
+    live = await instances.list_live(tx, tx.machine_clock)
     rows = [row for row in await list_rows(tx) if row.key_id in vault.key_ids and row.retired_at is None]
     rows.sort(key=lambda row: (row.promoted_at or _NEVER, row.created_at), reverse=True)
     rows.sort(key=lambda row: all(row.key_id in server.key_ids for server in live), reverse=True)

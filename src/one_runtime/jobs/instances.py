@@ -57,7 +57,7 @@ def this_process(key_ids: tuple[str, ...], now: datetime) -> ServerInstance:
 async def heartbeat(tx: Transaction, server: ServerInstance, clock: Clock) -> None:
     """Store the server with the time of this heartbeat, and with its keys. Delete the rows of dead servers.
 
-    Also measure the difference between the database's clock and this process's clock.
+    Also measure the difference between the database's clock and this machine's clock.
     """
     skew = await clock_skew(tx)
     now = clock() + skew

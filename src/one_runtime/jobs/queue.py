@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
-from one_runtime.clock import Clock, system_clock
+from one_runtime.clock import Clock
 from one_runtime.db.engine import Database, Row, Transaction
 from one_runtime.db.schema import TIME
 
@@ -45,7 +45,7 @@ SQLite statements run on the event loop, so a larger batch would delay every req
 
 
 _CLOCK_RESOLUTION: Final = timedelta(milliseconds=1)
-"""`system_clock` truncates the time to milliseconds, but PostgreSQL's clock has microseconds."""
+"""`clock.system_clock` truncates the time to milliseconds, but PostgreSQL's clock has microseconds."""
 
 
 class _DatabaseNow(FunctionElement[datetime]):
@@ -73,14 +73,17 @@ class _ClockRow(NamedTuple):
 
 
 async def clock_skew(tx: Transaction) -> timedelta:
-    """Return the time by which the database's clock is ahead of this process's clock.
+    """Return the time by which the database's clock is ahead of the clock of this machine (`tx.machine_clock`).
+
+    The clock of the installation has no part in this measurement: a test can set that clock to tomorrow, but neither
+    the machine nor the database has skipped a day.
 
     The result is negative if the database's clock is behind. The result is zero if the duration of the query alone can
     explain the difference.
     """
-    before = system_clock()
+    before = tx.machine_clock()
     row = await tx.one(_NOW, _ClockRow)
-    after = system_clock() + _CLOCK_RESOLUTION
+    after = tx.machine_clock() + _CLOCK_RESOLUTION
     assert row is not None  # noqa: S101 - the statement returns one row
     return max(row.now - after, timedelta()) + min(row.now - before, timedelta())
 
@@ -88,7 +91,8 @@ async def clock_skew(tx: Transaction) -> timedelta:
 async def database_now(tx: Transaction, clock: Clock) -> datetime:
     """Return the time of the database's clock. Leases use this time, because the clock of a server can be wrong.
 
-    `clock`: the clock of this process. If a test passes a clock that is an hour ahead, the result is an hour ahead too.
+    `clock`: the clock of the installation. In production, it is the clock of the machine, so that the result is the
+    database's time. If a test passes a clock that is an hour ahead, the result is an hour ahead too.
     """
     return clock() + await clock_skew(tx)
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Final
 from urllib.parse import quote, unquote_plus, urlsplit
@@ -20,7 +21,6 @@ from urllib.parse import quote, unquote_plus, urlsplit
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.request import ConnectionValues, Injection, inject, resolve_url
 from one_runtime.catalog.response import secret_values
-from one_runtime.clock import system_clock
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
@@ -143,7 +143,7 @@ async def call(
                             )
                         credential = newer
                         continue
-                wait = _retry_delay(relayed, request, record.attempts)
+                wait = _retry_delay(relayed, request, record.attempts, installation.clock())
                 if wait is None:
                     # After a response such as 401, a recheck finds out if the credential still works.
                     body = refusal.watch(credential.auth, relayed, partial(_enqueue_recheck, installation, connection))
@@ -239,18 +239,18 @@ def _may_repeat(request: ProxyRequest, attempts: int) -> bool:
     return request.retry and request.replayable and request.method.upper() in _IDEMPOTENT and attempts < MAX_ATTEMPTS
 
 
-def _retry_delay(relayed: Relayed, request: ProxyRequest, attempts: int) -> float | None:
+def _retry_delay(relayed: Relayed, request: ProxyRequest, attempts: int, now: datetime) -> float | None:
     """Return the seconds until the next attempt. Return None if the caller receives this response."""
     if relayed.status not in _RETRYABLE or not _may_repeat(request, attempts):
         return None
-    requested = _requested_delay(relayed.headers)
+    requested = _requested_delay(relayed.headers, now)
     wait = requested if requested is not None else _FIRST_WAIT * 2 ** (attempts - 1)
     return wait if wait <= MAX_WAIT else None
 
 
-def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+def _requested_delay(headers: Iterable[tuple[bytes, bytes]], now: datetime) -> float | None:
     """Return the delay from a header such as `Retry-After`. Return None if no header contains a delay."""
-    values, now = {name.lower(): value for name, value in headers}, system_clock()
+    values = {name.lower(): value for name, value in headers}
     for name in (b"retry-after", b"ratelimit-reset", b"x-ratelimit-reset", b"x-rate-limit-reset"):
         delay = parse_retry_after(values.get(name, b"").decode("latin-1"), now)
         if delay is not None:
