@@ -372,7 +372,7 @@ async def without_worker(installation: Installation) -> AsyncIterator[None]:
         await installation.flights.land()
     finally:
         await installation.egress.close()
-        await installation.relay.close()
+        await installation.proxy_egress.close()
         await installation.database.close()
 
 

@@ -65,7 +65,7 @@ class Installation:
     unopened_sessions: RowCounts = field(default_factory=RowCounts)
     passwords: PasswordHashing = field(default_factory=PasswordHashing)
     computing: FunctionPool = field(default_factory=FunctionPool)
-    proxy_egress: Egress | None = None
+    proxied: Egress | None = None
     """Separate outbound network for proxy calls, so that proxy calls cannot use up the connections of other requests.
 
     None: proxy calls use `egress`.
@@ -79,9 +79,9 @@ class Installation:
     """The catalogs of all organizations, with custom integrations. `catalog` has only the built-in integrations."""
 
     @property
-    def relay(self) -> Egress:
+    def proxy_egress(self) -> Egress:
         """Return the outbound network for proxy calls."""
-        return self.proxy_egress or self.egress
+        return self.proxied or self.egress
 
     @property
     def webhook_egress(self) -> Egress:

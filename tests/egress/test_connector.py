@@ -45,7 +45,7 @@ async def request(egress: Egress, url: str = URL, method: str = "GET") -> bytes:
 
 
 async def relayed(egress: Egress, url: str = URL) -> bytes:
-    async with egress.relay("GET", url, headers=(), body=None, limits=Limits()) as response:
+    async with egress.stream("GET", url, headers=(), body=None, limits=Limits()) as response:
         return b"".join([piece async for piece in response.body])
 
 
@@ -188,7 +188,7 @@ async def test_p1_unsolicited_response_at_the_end_of_a_response_discards_the_con
     async with providers(tmp_path, scheme) as (upstream, egress):
         upstream.answers["/first"] = write
         url, northwind = f"{scheme}://public.example/", egress.for_tenant("northwind")
-        async with northwind.relay("GET", f"{url}first", headers=(), body=None, limits=Limits()) as response:
+        async with northwind.stream("GET", f"{url}first", headers=(), body=None, limits=Limits()) as response:
             head_received.set()
             assert b"".join([piece async for piece in response.body]) == b"reached"
         assert await request(northwind, url) == b"reached"
@@ -275,7 +275,7 @@ async def test_response_is_complete_although_its_connection_was_closed_over_the_
     async with providers(tmp_path, scheme, PoolLimits(idle_connections=1)) as (upstream, egress):
         upstream.answers["/large"] = answer(200, body=body)
         url, northwind = f"{scheme}://public.example/", egress.for_tenant("northwind")
-        async with northwind.relay("GET", f"{url}large", headers=(), body=None, limits=Limits()) as response:
+        async with northwind.stream("GET", f"{url}large", headers=(), body=None, limits=Limits()) as response:
             for tenant in ("southwind", "eastwind"):
                 assert await request(egress.for_tenant(tenant), url) == b"reached"
             await eventually(lambda: upstream.open_connections == 1)

@@ -209,9 +209,9 @@ async def test_p12_connection_limit_is_separate_for_each_organization(upstream: 
     async def call(tenant: str, path: str) -> int:
         limits = Limits(connect=0.2)
         url = f"http://slow.example/{path}"
-        relaying = egress.for_tenant(tenant).relay("GET", url, headers=(), body=None, limits=limits)
-        async with relaying as relayed:
-            return relayed.status
+        streaming = egress.for_tenant(tenant).stream("GET", url, headers=(), body=None, limits=limits)
+        async with streaming as response:
+            return response.status
 
     async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
         hanging = asyncio.create_task(call("northwind", "hang"))

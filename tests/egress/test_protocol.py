@@ -28,7 +28,7 @@ Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 
 
 async def relayed(egress: Egress, url: str = URL) -> bytes:
-    async with egress.for_tenant("northwind").relay("GET", url, headers=(), body=None, limits=Limits()) as response:
+    async with egress.for_tenant("northwind").stream("GET", url, headers=(), body=None, limits=Limits()) as response:
         return b"".join([piece async for piece in response.body])
 
 
@@ -105,7 +105,7 @@ async def test_reader_that_pauses_gets_the_whole_body(upstream: Upstream) -> Non
     upstream.anything = CHUNKED + b"1\r\nx\r\n" * COUNT + b"0\r\n\r\n"
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         size = 0
-        async with egress.relay("GET", URL, headers=(), body=None, limits=Limits()) as response:
+        async with egress.stream("GET", URL, headers=(), body=None, limits=Limits()) as response:
             async for piece in response.body:
                 size += len(piece)
                 for _ in range(20 if size < COUNT // 2 else 0):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.egress.response import Relayed
+from one_runtime.egress.response import StreamedResponse
 from one_runtime.proxy.refusal import MAX_BODY, watch
 from tests.database import ANY_DATABASE
 from tests.proxy.relay import Relay, entry, granted, json_response
@@ -92,7 +92,7 @@ async def count_reports(auth: Any, status: int, body: bytes, *headers: tuple[byt
         for start in range(0, len(body), 7):
             yield body[start : start + 7]
 
-    watched = watch(auth, Relayed(status, headers, pieces()), lambda: reports.append(None))
+    watched = watch(auth, StreamedResponse(status, headers, pieces()), lambda: reports.append(None))
     assert b"".join([piece async for piece in watched]) == body
     return len(reports)
 

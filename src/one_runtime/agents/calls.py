@@ -21,7 +21,7 @@ from one_runtime.connections.connections import Connection, SeveralConnections
 from one_runtime.context import Installation
 from one_runtime.egress.errors import UpstreamTooLarge
 from one_runtime.egress.repeated_secrets import mask
-from one_runtime.egress.response import Relayed
+from one_runtime.egress.response import StreamedResponse
 from one_runtime.errors import InvalidInput, NotAllowed
 from one_runtime.proxy import lookup
 from one_runtime.proxy.concurrency import CallRecord, ProxyCalls
@@ -147,7 +147,9 @@ class AgentCalls:
                 raise AccountRequired(error.detail, state.integration) from error
         return await self._answer(response, body, state.connection, reading)
 
-    async def _answer(self, response: Relayed, body: bytes, connection: Connection, reading: Reading) -> AgentResponse:
+    async def _answer(
+        self, response: StreamedResponse, body: bytes, connection: Connection, reading: Reading
+    ) -> AgentResponse:
         """Return the response of the provider as the caller wants to read it."""
         headers = _headers(response)
         received = ReceivedBody(
@@ -265,7 +267,7 @@ def _proxy_request(requested: AgentCall, hosts: frozenset[str] | None) -> ProxyR
     )
 
 
-async def _read(response: Relayed, record: CallRecord) -> bytes:
+async def _read(response: StreamedResponse, record: CallRecord) -> bytes:
     """Raises: UpstreamTooLarge."""
     pieces = bytearray()
     async for piece in response.body:
@@ -279,16 +281,16 @@ async def _read(response: Relayed, record: CallRecord) -> bytes:
     return bytes(pieces)
 
 
-def _header(response: Relayed, wanted: str) -> str:
+def _header(response: StreamedResponse, wanted: str) -> str:
     return ",".join(value.decode("latin-1") for name, value in response.headers if name.lower() == wanted.encode())
 
 
-def _headers(response: Relayed) -> dict[str, str]:
+def _headers(response: StreamedResponse) -> dict[str, str]:
     """Return the headers that an agent can need. A provider can repeat a secret in a name too."""
     names = dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.headers)
     returned = [name for name in names if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)]
     return {_masked(name, response): _masked(_header(response, name), response) for name in returned}
 
 
-def _masked(text: str, response: Relayed) -> str:
+def _masked(text: str, response: StreamedResponse) -> str:
     return mask(text.encode(), response.secrets).decode()

@@ -127,12 +127,12 @@ class ProxyCallCheck:
             headers.append(("Content-Length", str(_BODY_BYTES)))
         limits = Limits(connect=_CONNECT, idle=self.delay + _PATIENCE)
         loop = asyncio.get_running_loop()
-        async with self.egress.relay(method, url, headers=headers, body=body, limits=limits) as relayed:
+        async with self.egress.stream(method, url, headers=headers, body=body, limits=limits) as response:
             parts, first = [], None
-            async for part in relayed.body:
+            async for part in response.body:
                 first = first or loop.time()
                 parts.append(part)
-            return _EchoResponse(relayed.status, b"".join(parts), loop.time() - (first or loop.time()))
+            return _EchoResponse(response.status, b"".join(parts), loop.time() - (first or loop.time()))
 
 
 def _judge_status(status: int) -> Finding:

@@ -16,7 +16,7 @@ from one_runtime.egress.lazy_pool import LazyPool
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
 from one_runtime.egress.network import Network
 from one_runtime.egress.observation import observed
-from one_runtime.egress.response import Relayed, Response
+from one_runtime.egress.response import Response, StreamedResponse
 from one_runtime.egress.target import Target, canonical_allow_list, parse
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Egress:
         return response
 
     @asynccontextmanager
-    async def relay(
+    async def stream(
         self,
         method: str,
         url: str,
@@ -142,13 +142,13 @@ class Egress:
         body: Body | None,
         limits: Limits,
         integration: str = "",
-    ) -> AsyncIterator[Relayed]:
+    ) -> AsyncIterator[StreamedResponse]:
         """Send a request unchanged and stream the response. Do not decode the response, and do not follow redirects.
 
         `integration`: the slug of the integration, for metrics, spans and logs.
 
-        After the caller's `async with` block, `relay` returns the connection to the pool. If the caller has not read
-        the whole body, `relay` closes the connection instead. The concurrent requests of a tenant (organization) to
+        After the caller's `async with` block, `stream` returns the connection to the pool. If the caller has not read
+        the whole body, `stream` closes the connection instead. The concurrent requests of a tenant (organization) to
         one host and port are limited (`PoolLimits.per_upstream`).
 
         Raises:
@@ -156,7 +156,7 @@ class Egress:
                 `EgressError` too.
         """
         with observed(method, integration) as observed_request:
-            hop = first_hop(method, url, headers, body, relayed=True)
+            hop = first_hop(method, url, headers, body, unchanged=True)
             async with self._pool.exchange(hop, limits, self.tenant) as answer:
                 observed_request.status = answer.status
                 if answer.status > 599:
@@ -167,7 +167,7 @@ class Egress:
                     raise UpstreamProtocolError(f"{hop.target.authority} sent a header whose name is not valid.")
                 if any(_CONTROL.search(value) for _, value in answer.raw_headers):
                     raise UpstreamProtocolError(f"{hop.target.authority} sent a header with a control character.")
-                yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())
+                yield StreamedResponse(answer.status, answer.raw_headers, answer.content.iter_any())
 
     async def certificate(self, url: str, *, limits: Limits | None = None) -> "Certificate":
         """Return the validity period of the TLS certificate at an https URL. Check the address as for a request.

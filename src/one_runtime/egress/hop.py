@@ -44,13 +44,13 @@ class Hop:
 
 
 def first_hop(
-    method: str, url: str, headers: Sequence[tuple[str, str]], body: Body | None, *, relayed: bool = False
+    method: str, url: str, headers: Sequence[tuple[str, str]], body: Body | None, *, unchanged: bool = False
 ) -> Hop:
     """Check a caller's request and return the first hop.
 
-    A relayed request (`Egress.relay`) gets no additional header, and keeps the case of its method. A relayed
-    request may contain a Content-Length header and non-ASCII header values. Any other request gets each default header
-    that the caller has not set. The default `Accept-Encoding` lists the encodings that the module `body` decodes.
+    With `unchanged`, the request gets no additional header, and keeps the case of its method. It may contain a
+    Content-Length header and non-ASCII header values. Any other request gets each default header that the caller has
+    not set. The default `Accept-Encoding` lists the encodings that the module `body` decodes.
 
     Raises:
         TargetRefused: the URL is invalid or ambiguous.
@@ -66,17 +66,17 @@ def first_hop(
                 "The name of a header has a character that HTTP does not allow. Use letters, digits and hyphens."
             )
         lower = name.lower()
-        if lower in REFUSED_HEADERS and not (relayed and lower == "content-length"):
+        if lower in REFUSED_HEADERS and not (unchanged and lower == "content-length"):
             raise RequestRefused(
                 f"The header {name} controls the connection, the length or the host of the request. "
                 "Remove the header from the request."
             )
         if _CONTROL.search(value):
             raise RequestRefused(f"The value of the header {name} has a line break or a control character.")
-        if not relayed and not value.isascii():
+        if not unchanged and not value.isascii():
             raise RequestRefused(f"The value of the header {name} must be ASCII.")
         present.add(lower)
-    if relayed:
+    if unchanged:
         return Hop(method, target, tuple(headers), body)
     defaults = ((name, value) for name, value in _DEFAULT_HEADERS if name.lower() not in present)
     return Hop(method.upper(), target, (*headers, *defaults), body)

@@ -19,9 +19,9 @@ class Limits:
     idle: float = 20.0
     """Maximum wait for the first piece of the response, and for each next piece."""
     total: float = 30.0
-    """Time of the whole request with its redirects and its response. `Egress.relay` does not apply this limit."""
+    """Time of the whole request with its redirects and its response. `Egress.stream` does not apply this limit."""
     body: int = 2 * 1024 * 1024
-    """Size of a response body in bytes, before and after decoding. `Egress.relay` does not apply this limit."""
+    """Size of a response body in bytes, before and after decoding. `Egress.stream` does not apply this limit."""
     redirects: int = 5
     """Maximum number of redirects that One Runtime follows."""
 

@@ -20,7 +20,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Relayed:
+class StreamedResponse:
     """A response with a streamed body. `body` yields each piece as soon as the piece arrives."""
 
     status: int

@@ -1,27 +1,33 @@
-"""Decide which headers of a provider's response the caller receives, and compare the names of headers.
-
-Most HTTP clients follow redirects by themselves. They resolve a relative `Location` with the URL of the call, which is
-a URL of One Runtime, and send the API key again because the host is the same, with method and body. A provider could
-so send requests of its choice to the API. So the caller receives only the `Location` that `returned_location` allows.
-"""
+"""Choose the headers that a provider receives from the caller, and those that the caller receives from the provider."""
 
 import re
 import string
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from one_runtime.egress.errors import TargetRefused
+from one_runtime.catalog.auth import AuthBase
+from one_runtime.catalog.request import Injection
+from one_runtime.egress.errors import RequestRefused
 from one_runtime.egress.header_names import HOP_BY_HOP
-from one_runtime.egress.hop import resolve_location
-from one_runtime.egress.provider_text import contains_secret
-from one_runtime.egress.response import Relayed
-from one_runtime.egress.target import Target, parse
+from one_runtime.egress.hop import USER_AGENT
+from one_runtime.egress.response import StreamedResponse
 
 _TO_KEY: Final = bytes.maketrans(b"_" + string.ascii_uppercase.encode(), b"-" + string.ascii_lowercase.encode())
 _HOP_BY_HOP: Final = frozenset(name.encode() for name in HOP_BY_HOP)
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _REDIRECTS: Final = range(300, 400)
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
+
+# Headers for One Runtime itself, and headers of proxies between the caller and One Runtime. The provider receives
+# another `content-length`, which One Runtime sets.
+_NOT_FORWARDED: Final = frozenset(
+    {b"authorization", b"content-length", b"expect", b"forwarded", b"host", b"via", b"x-real-ip"}
+)
+# `sec-fetch-` describes the call to One Runtime (Fetch Metadata). The `fetch` of Node adds such headers.
+_NOT_FORWARDED_PREFIXES: Final = (b"one-runtime-", b"x-forwarded-", b"sec-fetch-")
+_USER_AGENTS_OF_CLIENTS: Final = (b"one-runtime-python/", b"one-runtime-js/")
+"""The clients of One Runtime name themselves, but the provider's caller is the server."""
+_TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
 # The caller does not receive these headers of the provider:
 # - `alt-svc` and `strict-transport-security` are about the provider's host. One Runtime sends its own `date`.
@@ -90,21 +96,65 @@ def hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     return names
 
 
-def returned_headers(relayed: Relayed, redirect: Callable[[bytes], bytes | None]) -> list[tuple[bytes, bytes]]:
+def forwarded_headers(
+    auth: AuthBase, injection: Injection, headers: Iterable[tuple[bytes, bytes]], length: int | None, *, trace: bool
+) -> list[tuple[str, str]]:
+    """Return the headers to forward: the caller's `headers` and the integration's headers.
+
+    The header with the credential replaces the caller's header of the same name. The caller's header replaces the
+    integration's constant header of the same name.
+
+    `length`: the length of a streamed body in bytes, or None. `trace`: True to forward the caller's trace headers.
+    """
+    injected = _header_keys(name for name, _ in injection.headers)
+    defaults = _header_keys(auth.headers) - _header_keys(auth.send.headers)
+    dropped = hop_by_hop(headers) | _NOT_FORWARDED | (injected - defaults)
+    if not trace:
+        dropped |= _TRACE
+    forwarded: list[tuple[str, str]] = []
+    present: set[bytes] = set()
+    for raw_name, raw_value in headers:
+        key = header_key(raw_name)
+        if key in dropped or key.startswith(_NOT_FORWARDED_PREFIXES):
+            continue
+        if key == b"user-agent" and raw_value.startswith(_USER_AGENTS_OF_CLIENTS):
+            continue
+        if key == b"accept-language" and raw_value == b"*":  # from Node; as no header (RFC 9110 section 12.5.4)
+            continue
+        name = raw_name.decode("latin-1")
+        try:
+            forwarded.append((name, raw_value.decode()))
+        except UnicodeDecodeError as error:
+            raise RequestRefused(f"The value of the header {name} must be ASCII or UTF-8.") from error
+        present.add(key)
+    if length is not None:
+        forwarded.append(("Content-Length", str(length)))
+    if b"user-agent" not in injected | present:
+        forwarded.append(("User-Agent", USER_AGENT))
+    return [*forwarded, *(header for header in injection.headers if header_key(header[0].encode()) not in present)]
+
+
+def _header_keys(names: Iterable[str]) -> set[bytes]:
+    return {header_key(name.encode()) for name in names}
+
+
+def returned_headers(
+    response: StreamedResponse, redirect: Callable[[bytes], bytes | None]
+) -> list[tuple[bytes, bytes]]:
     """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sends its own value.
 
     `redirect`: returns the `Location` of a redirect for the caller, or None to leave the header out.
     """
-    dropped = hop_by_hop(relayed.headers) | _NOT_RETURNED
-    if relayed.status in _WITHOUT_BODY:  # with a Content-Length, some callers would wait for a body
+    dropped = hop_by_hop(response.headers) | _NOT_RETURNED
+    if response.status in _WITHOUT_BODY:  # with a Content-Length, some callers would wait for a body
         dropped |= {b"content-length"}
     headers: list[tuple[bytes, bytes]] = []
     caching: dict[bytes, list[str]] = {name: [] for name in _CACHING}
-    for name, value in relayed.headers:
+    for name, value in response.headers:
         key = header_key(name)
         if key == b"request-id":
             headers.append((_UPSTREAM_REQUEST_ID, value))
-        elif key == b"location" and relayed.status in _REDIRECTS:
+        elif key == b"location" and response.status in _REDIRECTS:
             location = redirect(value)
             if location is not None:
                 headers.append((name, location))
@@ -135,38 +185,3 @@ def _private(provided: str) -> str:
     # The directive `no-cache="set-cookie"` concerns one header only. Some caches apply it to the whole response.
     kept = ("no-cache" if directive.startswith("no-cache=") else directive for directive in directives)
     return ", ".join(["private", *dict.fromkeys(each for each in kept if _FOR_PRIVATE_CACHES.fullmatch(each))])
-
-
-def returned_location(location: str, url: str, own_urls: Iterable[str], secrets: Iterable[str]) -> str | None:
-    """Return the absolute URL to which a provider redirects.
-
-    Return None if the URL is invalid, leads to One Runtime itself, or would show the caller a part of the credential.
-
-    Args:
-        location: the provider's `Location`.
-        url: the URL of the request to the provider, without a credential in the query.
-        own_urls: the URLs under which a caller can reach One Runtime.
-        secrets: the secrets of the connection. Some providers expect the credential in the path.
-    """
-    try:
-        absolute = resolve_location(url, location)
-        server = _server(parse(absolute))
-    except (TargetRefused, ValueError):
-        return None
-    if server in {_server(own) for own in map(_parsed, own_urls) if own is not None}:
-        return None
-    if contains_secret(absolute, secrets) and not contains_secret(location, secrets):
-        return None
-    return absolute
-
-
-def _parsed(url: str) -> Target | None:
-    try:
-        return parse(url)
-    except TargetRefused:
-        return None
-
-
-def _server(target: Target) -> tuple[str, int]:
-    """Return host and port. The two default ports count as one, because the header `Host` does not name the scheme."""
-    return target.host, 80 if target.port == 443 else target.port

@@ -10,27 +10,27 @@ from typing import Final
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.response import has_refusal_code, may_refuse_credential
 from one_runtime.egress.body import decompress
-from one_runtime.egress.response import Relayed
+from one_runtime.egress.response import StreamedResponse
 
 MAX_BODY: Final = 4096
 """Maximum size in bytes of an inspected body, before and after decompression. Error messages are small."""
 
 
-def watch(auth: AuthBase | None, relayed: Relayed, report: Callable[[], None]) -> AsyncIterator[bytes]:
+def watch(auth: AuthBase | None, response: StreamedResponse, report: Callable[[], None]) -> AsyncIterator[bytes]:
     """Return the body of the response. Call `report` if the response can mean a refused credential."""
     check = auth.check if auth is not None else None
-    if may_refuse_credential(check, relayed.status):
+    if may_refuse_credential(check, response.status):
         report()
-        return relayed.body
+        return response.body
     if check is None or not check.refused.json_body:
-        return relayed.body
-    encoding = b",".join(value for name, value in relayed.headers if name.lower() == b"content-encoding")
+        return response.body
+    encoding = b",".join(value for name, value in response.headers if name.lower() == b"content-encoding")
 
     def is_refusal(body: bytes) -> bool:
         plain = decompress(body, encoding.decode("latin-1").strip().lower(), MAX_BODY)
         return plain is not None and has_refusal_code(check.refused, plain)
 
-    return _inspect(relayed.body, is_refusal, report)
+    return _inspect(response.body, is_refusal, report)
 
 
 async def _inspect(

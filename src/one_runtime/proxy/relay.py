@@ -8,32 +8,35 @@ This module sends a request again in two cases:
 """
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Final
-from urllib.parse import quote, unquote_plus, urlsplit
 
 from one_runtime.catalog.auth import AuthBase
-from one_runtime.catalog.request import ConnectionValues, Injection, inject, resolve_url
+from one_runtime.catalog.request import inject
 from one_runtime.catalog.response import secret_values
-from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
-from one_runtime.egress.errors import RequestRefused, TargetRefused, UpstreamTimeout, UpstreamUnreachable
-from one_runtime.egress.hop import USER_AGENT, Body
+from one_runtime.egress.errors import TargetRefused, UpstreamTimeout, UpstreamUnreachable
+from one_runtime.egress.hop import Body
 from one_runtime.egress.limits import Limits
-from one_runtime.egress.response import Relayed
+from one_runtime.egress.response import StreamedResponse
 from one_runtime.egress.retry_after import parse_retry_after
-from one_runtime.errors import Conflict, InvalidInput, NotAllowed
+from one_runtime.errors import Conflict
 from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.proxy import refusal
+from one_runtime.proxy.address import (
+    injected_query,
+    require_host,
+    require_path_below_base_url,
+    returned_location,
+    selected_base_url,
+)
 from one_runtime.proxy.concurrency import CallRecord
-from one_runtime.proxy.headers import header_key, hop_by_hop, returned_headers, returned_location
+from one_runtime.proxy.headers import forwarded_headers, returned_headers
 from one_runtime.proxy.lookup import ConnectRequired
 from one_runtime.tokens.refresh import ReauthRequired, ensure_fresh
 from one_runtime.tokens.state import CredentialState, UsableCredential
@@ -48,24 +51,6 @@ If the provider requests a longer wait, the caller receives the provider's respo
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _FIRST_WAIT: Final = 0.5
-# Headers for One Runtime itself, and headers of proxies between the caller and One Runtime. The provider receives
-# another `content-length`, which One Runtime sets.
-_NOT_FORWARDED: Final = frozenset(
-    {b"authorization", b"content-length", b"expect", b"forwarded", b"host", b"via", b"x-real-ip"}
-)
-# `sec-fetch-` describes the call to One Runtime (Fetch Metadata). The `fetch` of Node adds such headers.
-_NOT_FORWARDED_PREFIXES: Final = (b"one-runtime-", b"x-forwarded-", b"sec-fetch-")
-_USER_AGENTS_OF_CLIENTS: Final = (b"one-runtime-python/", b"one-runtime-js/")
-"""The clients of One Runtime name themselves, but the provider's caller is the server."""
-_TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
-# The segment `..`, in each form that a server could decode:
-# - Some servers decode twice, so that `%252e` becomes a dot.
-# - Some servers treat a backslash as a slash.
-# - Some servers remove the text after `;` in a segment.
-# - For some servers, a path ends at an encoded `?`, `#` or NUL.
-_DOT: Final = r"(?:\.|%(?:25)*2e)"
-_SLASH: Final = r"(?:[/\\]|%(?:25)*(?:2f|5c))"
-_DOT_SEGMENT: Final = re.compile(rf"{_SLASH}{_DOT}{{2}}(?:{_SLASH}|[;?#]|%(?:25)*(?:3b|3f|23|00)|\Z)", re.IGNORECASE)
 
 
 class CredentialsRefreshedRetry(Conflict):
@@ -109,7 +94,7 @@ class ProxyRequest:
 @asynccontextmanager
 async def call(
     installation: Installation, state: CredentialState, request: ProxyRequest, record: CallRecord
-) -> AsyncIterator[Relayed]:
+) -> AsyncIterator[StreamedResponse]:
     """Send the request and yield the provider's response, with the headers that One Runtime adds.
 
     The caller reads the body inside the `async with` block. `call` updates `record`.
@@ -119,54 +104,151 @@ async def call(
         EgressError: the request failed. `call` can also raise this error while the caller reads the body.
         The exceptions of `ensure_fresh`, except ReauthRequired.
     """
-    _require_path_below_base_url(state.auth, request.path)
+    require_path_below_base_url(state.auth, request.path)
     credential = await _require_fresh(installation, state)
-    refreshed = False
-    while True:
-        record.attempts += 1
-        relayed, sent_at = None, time.perf_counter()
+    async with AsyncExitStack() as exchange:
+        yield await _Attempts(installation, state, request, record, credential).last_response(exchange)
+
+
+class _Attempts:
+    """The attempts of one call, each with the newest credential."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        state: CredentialState,
+        request: ProxyRequest,
+        record: CallRecord,
+        credential: UsableCredential,
+    ) -> None:
+        self._installation, self._state, self._request, self._record = installation, state, request, record
+        self._credential = credential
+        self._has_refreshed = False
+        self._upstream_seconds = 0.0
+
+    async def last_response(self, exchange: AsyncExitStack) -> StreamedResponse:
+        """Send the request until the caller can have the response. `exchange` keeps this response open."""
+        response = await self._receive(exchange)
+        while (delay := await self._delay_after(response)) is not None:
+            await exchange.aclose()
+            await asyncio.sleep(delay)
+            response = await self._receive(exchange)
+        return self._returned(response)
+
+    async def _receive(self, exchange: AsyncExitStack) -> StreamedResponse:
+        """Send the request until the provider responds. Raises: EgressError; the exceptions of `_send`."""
+        while True:
+            self._record.attempts += 1
+            sent_at = time.perf_counter()
+            try:
+                response = await exchange.enter_async_context(self._send())
+            except (UpstreamUnreachable, UpstreamTimeout):
+                if not self._may_repeat():
+                    raise
+            else:
+                self._upstream_seconds = time.perf_counter() - sent_at
+                return response
+            await asyncio.sleep(self._backoff())
+
+    def _send(self) -> AbstractAsyncContextManager[StreamedResponse]:
+        """Return a context manager that sends the request once and returns the response.
+
+        Raises: ConnectRequired; InvalidInput; NotAllowed; RequestRefused.
+        """
+        credential, request = self._credential, self._request
+        if credential.integration is None or credential.auth is None:
+            raise ConnectRequired("The integration of this connection no longer exists.")
+        injection = inject(credential.auth, credential.values)
+        base_url = selected_base_url(credential.auth, credential.values, injection, request.base_url)
+        require_host(base_url, request.hosts)
+        egress = self._installation.proxy_egress.for_tenant(credential.connection.organization_id)
+        return egress.stream(
+            request.method,
+            base_url + request.path + injected_query(injection, request.query),
+            headers=forwarded_headers(credential.auth, injection, request.headers, request.length, trace=request.trace),
+            body=request.body,
+            limits=request.limits,
+            integration=credential.integration.slug,
+        )
+
+    async def _delay_after(self, response: StreamedResponse) -> float | None:
+        """Return the seconds until the next attempt. Return None if the caller receives this response.
+
+        Raises: CredentialsRefreshedRetry; the exceptions of `_require_fresh`.
+        """
+        if response.status == 401 and await self._renew():
+            return 0
+        if response.status not in _RETRYABLE or not self._may_repeat():
+            return None
+        delay = _requested_delay(response.headers, self._installation.clock())
+        delay = delay if delay is not None else self._backoff()
+        return delay if delay <= MAX_WAIT else None
+
+    async def _renew(self) -> bool:
+        """Refresh the credential that the provider refused. Return False if there is no newer credential.
+
+        Raises: CredentialsRefreshedRetry; the exceptions of `_require_fresh`.
+        """
+        rechecks, refused = self._installation.rechecks, self._credential
+        if self._has_refreshed or rechecks.was_refreshed(refused.connection.id, refused.version):
+            return False
+        self._has_refreshed = True
         try:
-            async with _sent(installation, credential, request) as relayed:
-                seconds = time.perf_counter() - sent_at
-                connection = credential.connection
-                if (
-                    relayed.status == 401
-                    and not refreshed
-                    and not installation.rechecks.was_refreshed(connection.id, credential.version)
-                ):
-                    refreshed = True
-                    newer = await _refresh(installation, state, credential)
-                    if newer is not None:
-                        if not request.replayable:
-                            raise CredentialsRefreshedRetry(
-                                "One Runtime has refreshed the credential. Send the request again."
-                            )
-                        credential = newer
-                        continue
-                wait = _retry_delay(relayed, request, record.attempts, installation.clock())
-                if wait is None:
-                    # After a response such as 401, a recheck finds out if the credential still works.
-                    body = refusal.watch(credential.auth, relayed, partial(_enqueue_recheck, installation, connection))
-                    record.status, record.upstream_seconds = relayed.status, seconds
-                    added = (
-                        (b"one-runtime-connection", connection.id.encode()),
-                        (b"one-runtime-attempts", b"%d" % record.attempts),
-                        (b"one-runtime-upstream-time", b"%.1f" % (seconds * 1000)),
-                    )
-                    location = partial(_location, installation, credential, request)
-                    headers = (*returned_headers(relayed, location), *added)
-                    yield Relayed(relayed.status, headers, body, _secrets_of(credential))
-                    return
-        except (UpstreamUnreachable, UpstreamTimeout):
-            if relayed is not None or not _may_repeat(request, record.attempts):
-                raise
-            wait = _FIRST_WAIT * 2 ** (record.attempts - 1)
-        await asyncio.sleep(wait)
+            newer = await _require_fresh(self._installation, self._state, refused.version)
+        except (ProviderUnavailable, TargetRefused):  # the caller gets the provider's 401
+            return False
+        if newer.version == refused.version:
+            return False
+        rechecks.mark_refreshed(newer.connection.id, newer.version)
+        if not self._request.replayable:
+            raise CredentialsRefreshedRetry("One Runtime has refreshed the credential. Send the request again.")
+        self._credential = newer
+        return True
 
+    def _may_repeat(self) -> bool:
+        request = self._request
+        is_repeatable = request.retry and request.replayable and request.method.upper() in _IDEMPOTENT
+        return is_repeatable and self._record.attempts < MAX_ATTEMPTS
 
-def _enqueue_recheck(installation: Installation, connection: Connection) -> None:
-    recheck = RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
-    installation.rechecks.enqueue(recheck)
+    def _backoff(self) -> float:
+        return _FIRST_WAIT * 2 ** (self._record.attempts - 1)
+
+    def _returned(self, response: StreamedResponse) -> StreamedResponse:
+        """Return the response for the caller."""
+        self._record.status, self._record.upstream_seconds = response.status, self._upstream_seconds
+        headers = (
+            *returned_headers(response, self._returned_location),
+            (b"one-runtime-connection", self._credential.connection.id.encode()),
+            (b"one-runtime-attempts", b"%d" % self._record.attempts),
+            (b"one-runtime-upstream-time", b"%.1f" % (self._upstream_seconds * 1000)),
+        )
+        # After a response such as 401, a recheck finds out if the credential still works.
+        body = refusal.watch(self._auth, response, self._enqueue_recheck)
+        return StreamedResponse(response.status, headers, body, self._secrets)
+
+    def _returned_location(self, location: bytes) -> bytes | None:
+        """Return the `Location` of a redirect for the caller, or None if the caller must not receive it."""
+        request, values = self._request, self._credential.values
+        base_url = selected_base_url(self._auth, values, inject(self._auth, values), request.base_url)
+        url = base_url + request.path + (f"?{request.query}" if request.query else "")
+        hosts = [value.decode("latin-1") for name, value in request.headers if name.lower() == b"host"]
+        own_urls = [self._installation.settings.public_url, *(f"http://{host}/" for host in hosts)]
+        returned = returned_location(location.decode("latin-1"), url, own_urls, self._secrets)
+        return returned.encode("latin-1") if returned is not None else None
+
+    @property
+    def _auth(self) -> AuthBase:
+        assert self._credential.auth is not None  # noqa: S101 - `_send` has checked the credential
+        return self._credential.auth
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        return secret_values(self._auth, self._credential.values)
+
+    def _enqueue_recheck(self) -> None:
+        connection = self._credential.connection
+        recheck = RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
+        self._installation.rechecks.enqueue(recheck)
 
 
 async def _require_fresh(
@@ -178,76 +260,6 @@ async def _require_fresh(
         raise ConnectRequired(error.detail) from error
 
 
-def _sent(
-    installation: Installation, credential: UsableCredential, request: ProxyRequest
-) -> AbstractAsyncContextManager[Relayed]:
-    """Return a context manager that sends the request once and returns the response.
-
-    Raises: ConnectRequired; InvalidInput; RequestRefused.
-    """
-    if credential.integration is None or credential.auth is None:
-        raise ConnectRequired("The integration of this connection no longer exists.")
-    injection = inject(credential.auth, credential.values)
-    base_url = _base_url(credential.auth, credential.values, injection, request)
-    _require_host(base_url, request.hosts)
-    return installation.relay.for_tenant(credential.connection.organization_id).relay(
-        request.method,
-        base_url + request.path + _query(injection, request.query),
-        headers=_request_headers(credential.auth, injection, request),
-        body=request.body,
-        limits=request.limits,
-        integration=credential.integration.slug,
-    )
-
-
-def _location(
-    installation: Installation, credential: UsableCredential, request: ProxyRequest, location: bytes
-) -> bytes | None:
-    """Return the `Location` of a redirect for the caller, or None if the caller must not receive it."""
-    if credential.auth is None:
-        return None
-    base_url = _base_url(credential.auth, credential.values, inject(credential.auth, credential.values), request)
-    url = base_url + request.path + (f"?{request.query}" if request.query else "")
-    hosts = [value.decode("latin-1") for name, value in request.headers if name.lower() == b"host"]
-    own_urls = [installation.settings.public_url, *(f"http://{host}/" for host in hosts)]
-    returned = returned_location(location.decode("latin-1"), url, own_urls, _secrets_of(credential))
-    return returned.encode("latin-1") if returned is not None else None
-
-
-def _secrets_of(credential: UsableCredential) -> tuple[str, ...]:
-    return secret_values(credential.auth, credential.values) if credential.auth is not None else ()
-
-
-async def _refresh(
-    installation: Installation, state: CredentialState, credential: UsableCredential
-) -> UsableCredential | None:
-    """Refresh a credential that the provider refused. Return the newer credential.
-
-    Return None if there is no newer credential. Raises: the exceptions of `_require_fresh`.
-    """
-    try:
-        newer = await _require_fresh(installation, state, credential.version)
-    except (ProviderUnavailable, TargetRefused):  # the caller gets the provider's 401
-        return None
-    if newer.version == credential.version:
-        return None
-    installation.rechecks.mark_refreshed(newer.connection.id, newer.version)
-    return newer
-
-
-def _may_repeat(request: ProxyRequest, attempts: int) -> bool:
-    return request.retry and request.replayable and request.method.upper() in _IDEMPOTENT and attempts < MAX_ATTEMPTS
-
-
-def _retry_delay(relayed: Relayed, request: ProxyRequest, attempts: int, now: datetime) -> float | None:
-    """Return the seconds until the next attempt. Return None if the caller receives this response."""
-    if relayed.status not in _RETRYABLE or not _may_repeat(request, attempts):
-        return None
-    requested = _requested_delay(relayed.headers, now)
-    wait = requested if requested is not None else _FIRST_WAIT * 2 ** (attempts - 1)
-    return wait if wait <= MAX_WAIT else None
-
-
 def _requested_delay(headers: Iterable[tuple[bytes, bytes]], now: datetime) -> float | None:
     """Return the delay from a header such as `Retry-After`. Return None if no header contains a delay."""
     values = {name.lower(): value for name, value in headers}
@@ -256,83 +268,3 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]], now: datetime) -> f
         if delay is not None:
             return delay
     return None
-
-
-def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
-    """Return the base URL that the caller requests. By default, return the integration's first base URL.
-
-    Raises: InvalidInput if the integration does not list the requested URL (promise P7 of docs/security.md).
-    """
-    if request.base_url is None:
-        return injection.base_url
-    known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
-    base_url = request.base_url.rstrip("/")
-    if base_url not in {resolve_url(url, known) for url in templates}:
-        allowed = ", ".join(templates)  # the templates without values, because a value can be the API key
-        raise InvalidInput.of("One-Runtime-Base-Url", f"must be a base URL of this integration: {allowed}")
-    return base_url
-
-
-def _require_host(base_url: str, hosts: frozenset[str] | None) -> None:
-    """Raises: NotAllowed."""
-    host = urlsplit(base_url).hostname
-    if hosts is not None and host not in hosts:
-        raise NotAllowed(f"This caller may not send requests to {host}. Allowed: {', '.join(sorted(hosts))}.")
-
-
-def _require_path_below_base_url(auth: AuthBase | None, path: str) -> None:
-    """Refuse a path with the segment `..`. An integration can allow this segment. Raises: InvalidInput."""
-    if auth is not None and not auth.allow_dot_segments and _DOT_SEGMENT.search(path):
-        raise InvalidInput.of(
-            "path",
-            'must not contain the segment "..", because the path could leave the base URL. If the provider needs such '
-            "paths, the definition of the integration must contain allow_dot_segments: true",
-        )
-
-
-def _query(injection: Injection, raw: str) -> str:
-    """Return the query string to send. A credential in the query replaces the caller's parameter of the same name."""
-    if not injection.query:
-        return f"?{raw}" if raw else ""
-    injected = {name for name, _ in injection.query}
-    pairs = [pair for pair in raw.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in injected]
-    pairs += [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in injection.query]
-    return "?" + "&".join(pairs)
-
-
-def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest) -> list[tuple[str, str]]:
-    """Return the headers to forward: the caller's headers and the integration's headers.
-
-    The header with the credential replaces the caller's header of the same name. The caller's header replaces the
-    integration's constant header of the same name.
-    """
-    injected = _header_keys(name for name, _ in injection.headers)
-    defaults = _header_keys(auth.headers) - _header_keys(auth.send.headers)
-    dropped = hop_by_hop(request.headers) | _NOT_FORWARDED | (injected - defaults)
-    if not request.trace:
-        dropped |= _TRACE
-    headers: list[tuple[str, str]] = []
-    present: set[bytes] = set()
-    for raw_name, raw_value in request.headers:
-        key = header_key(raw_name)
-        if key in dropped or key.startswith(_NOT_FORWARDED_PREFIXES):
-            continue
-        if key == b"user-agent" and raw_value.startswith(_USER_AGENTS_OF_CLIENTS):
-            continue
-        if key == b"accept-language" and raw_value == b"*":  # from Node; as no header (RFC 9110 section 12.5.4)
-            continue
-        name = raw_name.decode("latin-1")
-        try:
-            headers.append((name, raw_value.decode()))
-        except UnicodeDecodeError as error:
-            raise RequestRefused(f"The value of the header {name} must be ASCII or UTF-8.") from error
-        present.add(key)
-    if request.length is not None:
-        headers.append(("Content-Length", str(request.length)))
-    if b"user-agent" not in injected | present:
-        headers.append(("User-Agent", USER_AGENT))
-    return [*headers, *(header for header in injection.headers if header_key(header[0].encode()) not in present)]
-
-
-def _header_keys(names: Iterable[str]) -> set[bytes]:
-    return {header_key(name.encode()) for name in names}

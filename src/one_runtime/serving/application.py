@@ -129,7 +129,7 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
         vault=Vault(parse_keys(settings.encryption_keys.get_secret_value())),
         egress=egress or Egress(allow=allow),
         clock=clock,
-        proxy_egress=egress or Egress(allow=allow, pool_limits=proxy_limits),
+        proxied=egress or Egress(allow=allow, pool_limits=proxy_limits),
         webhooks=egress or Egress(allow=allow, pool_limits=WEBHOOK_LIMITS),
     )
 
@@ -172,7 +172,7 @@ async def _lifespan(
         services.entry_parser.close()
         await installation.computing.close()
         await installation.egress.close()
-        await installation.relay.close()
+        await installation.proxy_egress.close()
         await installation.webhook_egress.close()
         await installation.database.close()
         await asyncio.to_thread(tracing.flush)

@@ -14,7 +14,7 @@ from one_runtime.egress.client import Egress
 from one_runtime.egress.errors import EgressError, UpstreamTimeout
 from one_runtime.egress.limits import Limits
 from one_runtime.egress.provider_text import redact
-from one_runtime.egress.response import Relayed
+from one_runtime.egress.response import StreamedResponse
 from one_runtime.egress.retry_after import parse_retry_after
 from one_runtime.telemetry import metrics
 from one_runtime.webhooks.deliveries import Attempt
@@ -84,7 +84,7 @@ async def post(
     status, error, excerpt, retry_after = None, None, None, None
     try:
         async with asyncio.timeout(LIMITS.total) as deadline:
-            async with egress.relay("POST", url, headers=headers, body=body, limits=LIMITS) as response:
+            async with egress.stream("POST", url, headers=headers, body=body, limits=LIMITS) as response:
                 deadline.reschedule(None)
                 status = response.status
                 retry_after = _retry_after(response, now)
@@ -105,7 +105,7 @@ def _secrets_of_query(query: str) -> list[str]:
     return [query, *values[:_MOST_VALUES]]
 
 
-async def _read_excerpt(response: Relayed, secrets: list[str]) -> str | None:
+async def _read_excerpt(response: StreamedResponse, secrets: list[str]) -> str | None:
     """Read the response body, so that the connection can be used again. Return the beginning without the secrets."""
     read, size = bytearray(), 0
     with suppress(TimeoutError, EgressError):
@@ -118,7 +118,7 @@ async def _read_excerpt(response: Relayed, secrets: list[str]) -> str | None:
     return redact(read.decode("utf-8", "replace"), secrets) or None
 
 
-def _retry_after(response: Relayed, now: datetime) -> timedelta | None:
+def _retry_after(response: StreamedResponse, now: datetime) -> timedelta | None:
     values = (value.decode("latin-1") for name, value in response.headers if name.lower() == b"retry-after")
     seconds = parse_retry_after(next(values, ""), now)
     return None if seconds is None else timedelta(seconds=seconds)
