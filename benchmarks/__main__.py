@@ -31,6 +31,7 @@ _KINDS: Final = (
     Kind("inline", "gzip"),
     Kind("inline", "zstd"),
     Kind("url", not_modified=True),
+    Kind("url", few=True),
 )
 _TARGETS: Final = 20_000
 _POSTGRES_SETTINGS: Final = {"shared_buffers": "1GB", "effective_cache_size": "3GB", "max_wal_size": "4GB"}
@@ -59,11 +60,16 @@ class Subject:
     url: str
     key: str
     targets: Sequence[Target]
+    targets_of_few: Sequence[Target]
     server: Server
 
     def cases(self, kinds: Sequence[Kind], limits: Sequence[bool]) -> list[Case]:
         """Return the cases of this server. For each kind, the limit (`server.py`) follows the application."""
-        return [Case(self.server, self.targets, kind, limit) for kind in kinds for limit in limits]
+        return [
+            Case(self.server, self.targets_of_few if kind.few else self.targets, kind, limit)
+            for kind in kinds
+            for limit in limits
+        ]
 
 
 def main() -> None:
@@ -194,7 +200,7 @@ def _subject(connections: int, url: str, name: str) -> Subject:
     rows = Rows(connections, Vault(parse_keys(key)).key_ids[0])
     seed(url, rows)
     _say(f"{name}: {connections:,} connections in {time.monotonic() - begun:.0f} s")
-    return Subject(url, key, rows.targets(_TARGETS), measured_server(url, key))
+    return Subject(url, key, rows.targets(_TARGETS), rows.targets(_TARGETS, few=True), measured_server(url, key))
 
 
 def _starts(subject: Subject, plan: Plan) -> list[float]:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import IO, Final, Literal
 
 from benchmarks.processes import ROOT, Server
-from benchmarks.rows import Target
+from benchmarks.rows import OFFERED, Target
 from benchmarks.server import PREFIX
 
 CONNECTIONS: Final = 16
@@ -23,11 +23,15 @@ _TAGGED: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of response: the logo option, the content coding, or a 304 for a cached list."""
+    """A kind of response: the logo option, the content coding, or a 304 for a cached list.
+
+    `few`: True for the end users of organizations that offer only a few integrations.
+    """
 
     logo: Literal["url", "inline"]
     coding: Literal["identity", "gzip", "zstd"] = "identity"
     not_modified: bool = False
+    few: bool = False
 
     @property
     def options(self) -> str:
@@ -38,7 +42,8 @@ class Kind:
         if self.not_modified:
             return "304 by ETag"
         logos = "`logo=url`" if self.logo == "url" else "logos inline"
-        return f"list, {logos}" + ("" if self.coding == "identity" else f", {self.coding}")
+        name = f"list of {OFFERED}" if self.few else "list"
+        return f"{name}, {logos}" + ("" if self.coding == "identity" else f", {self.coding}")
 
 
 @dataclass(slots=True)

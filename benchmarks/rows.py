@@ -1,5 +1,6 @@
 """Realistic rows: organizations with an API key, end users, connections, and random bytes as sealed credentials."""
 
+import json
 import random
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,8 @@ Table: TypeAlias = tuple[str, Sequence[str], Iterator[tuple[object, ...]]]
 
 CONNECTIONS_OF_A_USER: Final = 5
 ORGANIZATIONS: Final = 100
+OFFERED: Final = 24
+"""Number of integrations that every second organization offers. The others offer all."""
 _CHOICES: Final = 997  # number of different sets of integrations
 _NEEDS_REAUTH: Final = 0.05
 _SEALED_BYTES: Final = 120
@@ -43,14 +46,22 @@ class Rows:
         self._users = max(1, connections // CONNECTIONS_OF_A_USER)
         self._organizations = [new_id() for _ in range(min(ORGANIZATIONS, self._users))]
         self._tokens = [secret_tokens.make(secret_tokens.API_KEY) for _ in self._organizations]
-        slugs = [integration.slug for integration in load_catalog().integrations]
+        integrations = load_catalog().integrations
+        slugs = [integration.slug for integration in integrations]
+        # without an OAuth client, an end user could not connect the others
+        with_keys = [each.slug for each in integrations if any(auth.type in {"api_key", "basic"} for auth in each.auth)]
+        self._offered = with_keys[:OFFERED]
         self._random = random.Random(connections)
         self._choices = [self._random.sample(slugs, CONNECTIONS_OF_A_USER) for _ in range(_CHOICES)]
         self._ids: list[tuple[str, str]] = []
 
-    def targets(self, most: int) -> list[Target]:
-        """Return at most `most` random end users."""
-        chosen = self._random.sample(range(self._users), min(most, self._users))
+    def targets(self, most: int, *, few: bool = False) -> list[Target]:
+        """Return at most `most` random end users. With `few`, of organizations that offer only `OFFERED` integrations.
+
+        The end users are connected to integrations that their organization does not offer too.
+        """
+        users = range(1 if few else 0, self._users, 2)
+        chosen = self._random.sample(users, min(most, len(users)))
         return [Target(self._tokens[user % len(self._tokens)].secret, _end_user_id(user)) for user in chosen]
 
     def tables(self) -> Iterator[Table]:
@@ -69,7 +80,9 @@ class Rows:
         now = rfc3339(_START)
         for number, organization in enumerate(self._organizations):
             site = f"https://customer-{number}.example.com"
-            yield organization, f"Customer {number}", f"{site}/logo.svg", f'["{site}"]', "[]", "all", "[]", now, now
+            mode, slugs = ("listed", json.dumps(self._offered)) if number % 2 else ("all", "[]")
+            name, logo = f"Customer {number}", f"{site}/logo.svg"
+            yield organization, name, logo, f'["{site}"]', "[]", mode, slugs, now, now
 
     def _key_rows(self) -> Iterator[tuple[object, ...]]:
         scopes = "[" + ",".join(f'"{scope}"' for scope in DEFAULT_SCOPES) + "]"

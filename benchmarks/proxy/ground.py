@@ -32,9 +32,10 @@ SLUGS: Final = ("plain", "tls", "hanging")
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A running server and the simulated providers. The providers receive proxied and direct calls."""
+    """A running server, a bare relay and the simulated providers, which receive proxied, relayed and direct calls."""
 
     server: Server
+    bare_relay: Server
     ports: dict[str, int]
     trust: SSLContext
     token: str
@@ -44,6 +45,12 @@ class Ground:
         method, path = line.split(" ")
         ours = (f"Authorization: Bearer {self.token}", "One-Runtime-End-User: user")
         return Call(self.server.port, _request(f"{method} /v1/proxy/{slug}{path}", self.server.port, body, *ours))
+
+    def relayed(self, line: str, slug: str, body: bytes = b"") -> Call:
+        """Return the same call through the bare relay."""
+        method, path = line.split(" ")
+        port = self.bare_relay.port
+        return Call(port, _request(f"{method} /{slug}{path}", port, body))
 
     def call_read(self, slug: str, path: str) -> Call:
         """Return a call of an agent's tool `call_read`, with the API key and the same end user."""
@@ -78,16 +85,21 @@ def ground(url: str, workers: int = 1) -> Iterator[Ground]:
         certificate = str(Path(folder) / "certificate.pem")
         settings = {"ONE_RUNTIME_WORKERS": str(workers), "ONE_RUNTIME_PROXY_CALLS": "1000"}
         where = {"BENCHMARK_UPSTREAMS": ",".join(map(str, ports.values())), "SSL_CERT_FILE": certificate}
-        command = [sys.executable, "-m", "benchmarks.proxy.relay"]
+        command = [sys.executable, "-m", "benchmarks.proxy.server"]
         server = Server(command, url, key, environment={**settings, **where})
+        bare_relay = Server([sys.executable, "-m", "benchmarks.proxy.bare_relay"], url, key, environment=where)
         arguments = [*map(str, ports.values()), certificate]
         upstream = subprocess.Popen([sys.executable, "-m", "benchmarks.proxy.upstream", *arguments], cwd=ROOT)
         server.start()
+        bare_relay.start()
         try:
+            _wait_for(server, "/healthz")
+            _wait_for(bare_relay, "/plain/")
             _connect(server, token)
-            yield Ground(server, ports, trust, token)
+            yield Ground(server, bare_relay, ports, trust, token)
         finally:
             server.stop()
+            bare_relay.stop()
             upstream.kill()
             upstream.wait()
 
@@ -105,18 +117,23 @@ async def _key(url: str) -> str:
         await database.close()
 
 
-def _connect(server: Server, token: str) -> None:
-    """Wait until the server answers, and connect the end user to each provider."""
+def _wait_for(server: Server, path: str) -> None:
+    """Wait until the server answers."""
     deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            httpx2.get(f"http://127.0.0.1:{server.port}{path}")
+        except httpx2.TransportError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _connect(server: Server, token: str) -> None:
+    """Connect the end user to each provider."""
     with httpx2.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
-        while True:
-            try:
-                client.get("/healthz")
-                break
-            except httpx2.TransportError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
         for slug in SLUGS:
             body = {"integration_slug": slug, "end_user_id": "user", "auth_type": "api_key", "check": False}
             connection = {**body, "credentials": {"api_key": "k" * 40}}

@@ -48,12 +48,13 @@ KINDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Results of one kind of call. `cpu`: the server's CPU seconds per call."""
+    """Results of one kind of call, also through a bare relay (`bare_relay.py`). `cpu`: CPU seconds per proxied call."""
 
     kind: str
     workers: int
     callers: int
     direct: Load
+    relayed: Load
     proxied: Load
     cpu: float
 
@@ -94,13 +95,15 @@ def measure(database: str, new: NewDatabase, extent: Extent) -> Report:
 
 
 def _measured(on: Ground, kind: Kind, workers: int, seconds: float) -> Iterator[Measured]:
-    through, without = on.proxied(kind.line, kind.slug, kind.body), on.direct(kind.line, kind.slug, kind.body)
+    call = kind.line, kind.slug, kind.body
+    through, bare, without = on.proxied(*call), on.relayed(*call), on.direct(*call)
     for callers in kind.callers:
         direct = uvloop.run(load(without, callers, seconds))
+        relayed = uvloop.run(load(bare, callers, seconds))
         before = on.server.cpu_seconds()
         proxied = uvloop.run(load(through, callers, seconds))
         cpu = (on.server.cpu_seconds() - before) / max(1.0, proxied.rate * seconds)
-        yield Measured(kind.name, workers, callers, direct, proxied, cpu)
+        yield Measured(kind.name, workers, callers, direct, relayed, proxied, cpu)
 
 
 def _agent(on: Ground, seconds: float) -> tuple[Load, Load]:
@@ -135,15 +138,16 @@ def tables(reports: list[Report]) -> Iterator[str]:
     yield "### The proxy"
     yield ""
     yield (
-        "| database, server processes | call | callers | calls/s | p50 | p99 | p50, direct call | p99, direct call "
-        "| p50, added by the proxy | server CPU per call |"
+        "| database, server processes | call | callers | calls/s | of a bare relay | p50 | p99 | p50, direct call "
+        "| p99, direct call | p50, added by the proxy | server CPU per call |"
     )
-    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     for report in reports:
         for row in report.calls:
             ours, theirs = row.proxied, row.direct
             yield (
                 f"| {report.database}, {row.workers} | {row.kind} | {row.callers} | **{ours.rate:,.0f}** "
+                f"| **{ours.rate / row.relayed.rate:.2f}** "
                 f"| {ours.p50:.2f} ms | {ours.p99:.2f} ms | {theirs.p50:.2f} ms | {theirs.p99:.2f} ms "
                 f"| **{ours.p50 - theirs.p50:.2f} ms** | {row.cpu * 1_000_000:,.0f} µs |"
             )

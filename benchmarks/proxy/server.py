@@ -1,6 +1,6 @@
 """The server of the measured calls: One Runtime with the options of `serve`. The simulated providers are integrations.
 
-`BENCHMARK_UPSTREAMS` contains the ports of the providers. Start the server with `python -m benchmarks.proxy.relay`.
+`BENCHMARK_UPSTREAMS` contains the ports of the providers. Start the server with `python -m benchmarks.proxy.server`.
 """
 
 import gc
@@ -15,7 +15,7 @@ from one_runtime.settings import load_settings
 from tests.proxy.relay import SVG, entry
 
 
-def relay_app() -> ASGIApp:
+def measured_app() -> ASGIApp:
     """Return the application of each server process."""
     plain, tls, hanging = (int(port) for port in os.environ["BENCHMARK_UPSTREAMS"].split(","))
     entries = (
@@ -32,4 +32,4 @@ def relay_app() -> ASGIApp:
 
 
 if __name__ == "__main__":
-    serve("benchmarks.proxy.relay:relay_app", workers=load_settings().workers)
+    serve("benchmarks.proxy.server:measured_app", workers=load_settings().workers)
