@@ -12,12 +12,11 @@ from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
 from one_runtime.egress.header_names import TOKEN
 from one_runtime.egress.hop import Body, Hop, first_hop, next_hop
-from one_runtime.egress.lazy_pool import LazyPool
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
 from one_runtime.egress.network import Network
 from one_runtime.egress.observation import observed
 from one_runtime.egress.response import Response, StreamedResponse
-from one_runtime.egress.target import Target, canonical_allow_list, parse
+from one_runtime.egress.target import AllowList, Target, canonical_allow_list, parse
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -30,6 +29,43 @@ _LONGEST_LAST_LOOK: Final = 5.0
 
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME: Final = re.compile(TOKEN.pattern.encode())
+
+
+class _LazyPool:
+    """A pool that does not exist before the first call of `get`, because most commands send no request.
+
+    The import of aiohttp takes 60 ms. `pool` describes the arguments.
+    """
+
+    def __init__(
+        self, allow: AllowList, network: Network, limits: PoolLimits, before_request: Callable[[], None] | None
+    ) -> None:
+        self.allow = allow
+        self._network = network
+        self._limits = limits
+        self._before_request = before_request
+        self._pool: Pool | None = None
+        self._closed = False
+
+    def without_allow_list(self) -> "_LazyPool":
+        """Return another pool with the same network and limits, which connects only to the public internet."""
+        return _LazyPool(frozenset(), self._network, self._limits, self._before_request)
+
+    def get(self) -> "Pool":
+        """Return the pool. The first call imports aiohttp."""
+        if self._pool is None:
+            from one_runtime.egress.pool import Pool  # noqa: PLC0415 - imports aiohttp
+
+            if self._closed:
+                raise RuntimeError("this egress is closed")
+            self._pool = Pool(self.allow, self._network, self._limits, self._before_request)
+        return self._pool
+
+    async def close(self) -> None:
+        """Close every connection, even if a request uses the connection."""
+        self._closed = True
+        if self._pool is not None:
+            await self._pool.close()
 
 
 class Egress:
@@ -64,7 +100,7 @@ class Egress:
         self._network = network or Network()
         self._owns_network = network is None
         self._limits = limits
-        self._lazy_pool = LazyPool(canonical_allow_list(allow), self._network, pool_limits, before_request)
+        self._lazy_pool = _LazyPool(canonical_allow_list(allow), self._network, pool_limits, before_request)
         self._public: list[Egress] = []
 
     def prepare(self) -> None:
