@@ -9,7 +9,6 @@ import httpx2
 import pytest
 
 from one_runtime.catalog import organization_catalogs
-from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.connecting import popup
 from one_runtime.connecting.authorization import (
     AuthorizationRedirect,
@@ -406,6 +405,6 @@ async def test_undeclared_fields_of_an_oauth_client_are_ignored(billing: Billing
         integration = await installation.catalogs.get(tx, organization, SLUG)
     assert oauth_client is not None
     assert integration is not None
-    auth = integration.auth_of("oauth2")
-    assert isinstance(auth, OAuth2Auth)
+    auth = integration.oauth2
+    assert auth is not None
     assert (dict(oauth_client.fields), oauth_client.fields_of(auth)) == ({"site": "evil"}, {})

@@ -108,6 +108,12 @@ def test_an_auth_type_may_occur_once_only() -> None:
     refused("must contain each auth type only once", API_KEY, API_KEY)
 
 
+def test_oauth2_is_the_definition_of_that_auth_type_or_none() -> None:
+    both = entry_of(API_KEY, OAUTH2)
+    assert both.oauth2 is both.auth[1]
+    assert entry_of(API_KEY).oauth2 is None
+
+
 def test_an_integration_without_an_auth_type_is_refused() -> None:
     refused("at least one auth type")
 

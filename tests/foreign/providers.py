@@ -56,8 +56,8 @@ class Provider:
     @property
     def auth(self) -> OAuth2Auth:
         """The entry's `oauth2`."""
-        auth = self.entry.auth_of("oauth2")
-        assert isinstance(auth, OAuth2Auth)
+        auth = self.entry.oauth2
+        assert auth is not None
         return auth
 
     def register_client(self, redirect_uri: str) -> OAuthClient:

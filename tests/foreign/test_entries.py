@@ -15,7 +15,7 @@ URL = "http://127.0.0.1:12345"
 def test_each_entry_is_valid_and_identifies_the_account(path: Path) -> None:
     entry = entry_for(path.stem, URL)
     assert entry.slug == path.stem
-    assert (entry.auth_of("oauth2") is None) == (path.stem in KEYED)
+    assert (entry.oauth2 is None) == (path.stem in KEYED)
     for auth in entry.auth:
         assert auth.check is not None
         assert auth.identity is not None or path.stem == "localstripe", "it does not tell whose key it is"

@@ -190,8 +190,8 @@ def test_zendesk_gets_a_token_with_the_customers_client_and_the_selected_access(
 
 @pytest.mark.parametrize("region", ["api", "eu-api", "ap-api", "me-api", "eu-ln-api", "ap-sy-api", "ca-api"])
 def test_surveysparrow_gets_tokens_from_the_accounts_data_center(region: str) -> None:
-    auth = next(entry for entry in ENTRIES if entry.slug == "surveysparrow").auth_of("oauth2")
-    assert isinstance(auth, OAuth2Auth)
+    auth = next(entry for entry in ENTRIES if entry.slug == "surveysparrow").oauth2
+    assert auth is not None
     code = AuthorizationCode("code-1", "https://us.example/connect/callback/surveysparrow", None)
     request = token_request(auth, CLIENT, code, {"region": region})
     assert request.url == f"https://{region}.surveysparrow.com/o/oauth/token"
@@ -199,8 +199,8 @@ def test_surveysparrow_gets_tokens_from_the_accounts_data_center(region: str) ->
 
 
 def test_wistia_revokes_both_tokens_and_uses_pkce() -> None:
-    auth = next(entry for entry in ENTRIES if entry.slug == "wistia").auth_of("oauth2")
-    assert isinstance(auth, OAuth2Auth)
+    auth = next(entry for entry in ENTRIES if entry.slug == "wistia").oauth2
+    assert auth is not None
     assert auth.pkce == "supported"
     requests = revocation_requests(auth, CLIENT, HELD, {})
     assert [kind for kind, _ in requests] == ["refresh_token", "access_token"]

@@ -202,8 +202,8 @@ def auth_of(installation: Installation) -> OAuth2Auth:
     """Return the entry's OAuth 2.0 configuration."""
     entry = installation.catalog.get(SLUG)
     assert entry is not None
-    auth = entry.auth_of("oauth2")
-    assert isinstance(auth, OAuth2Auth)
+    auth = entry.oauth2
+    assert auth is not None
     return auth
 
 

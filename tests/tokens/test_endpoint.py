@@ -17,9 +17,8 @@ async def test_token_request_is_counted_by_its_result() -> None:
         return metrics.REGISTRY.get_sample_value("one_runtime_token_requests_total", labels) or 0.0
 
     entry = entry_of({**OAUTH2, "token": {**OAUTH2["token"], "url": "https://127.0.0.1:1/token"}})
-    auth = entry.auth_of("oauth2")
+    auth = entry.oauth2
     assert auth is not None
-    assert auth.type == "oauth2"
     endpoint = TokenEndpoint(entry.model_copy(update={"slug": "endpoint"}), auth, CLIENT, {})
     before, egress = count(), Egress()
     try:
