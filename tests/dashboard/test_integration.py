@@ -6,12 +6,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.encryption import secret_tokens
+from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url
 from tests.application import ACME_KEYS, Client
 from tests.billing import ENTRY, OAUTH, register
 from tests.dashboard.team import DASHBOARD_URL, Team, text_of
 
 WINDOW: Final = {"sec-fetch-dest": "document", "sec-fetch-mode": "navigate"}
 OURS: Final = {**WINDOW, "sec-fetch-site": "same-origin"}
+MORE_SCOPES: Final = ("advanced_scopes", "optional_scope")
 SECRET: Final = "the-canary-secret-0123456789"
 CLIENT: Final = {
     "client_id": "our-app",
@@ -61,6 +63,22 @@ async def test_scopes_are_in_words(team: Team) -> None:
     assert "crm.objects.contacts.read Read contacts. own.scope Set up" in text
     assert "The documentation of HubSpot describes the scopes without a text." in text
     assert 'href="https://developers.hubspot.com/docs"' in page.text
+
+
+async def test_page_lists_the_scopes_that_the_authorization_request_sends(team: Team) -> None:
+    browser = await team.browser("admin")
+    for slug, scopes in (("freelancer", ""), ("freelancer", "basic own.scope"), ("hubspot", "own.scope")):
+        await browser.submit(f"integrations/{slug}/oauth-client", {**CLIENT, "scopes": scopes})
+        integration = team.application.installation.catalog.get(slug)
+        assert integration is not None
+        assert integration.oauth2 is not None
+        chosen = tuple(scopes.split()) or None
+        request = AuthorizationRequest("https://app.example/callback", "state", "challenge", chosen)
+        query = parse_qs(urlsplit(authorization_url(integration.oauth2, "our-app", request, {})).query)
+        sent = {scope for name in ("scope", *MORE_SCOPES) for text in query.get(name, ()) for scope in text.split()}
+        page = (await browser.get(f"integrations/{slug}")).text
+        shown = re.findall(r"<li><code>([^<]*)</code>", page[page.index('<ul class="scopes">') :].partition("</ul>")[0])
+        assert set(shown) == sent, slug
 
 
 async def test_administrator_registers_and_deletes_a_client_without_seeing_its_secret(team: Team) -> None:

@@ -29,6 +29,7 @@ from one_runtime.catalog.parts import VerifiedHow
 from one_runtime.errors import NotFound
 from one_runtime.integrations.listing import IntegrationList
 from one_runtime.integrations.rendering import Logo
+from one_runtime.oauth.scopes import requested_scopes
 
 LIST_PATH: Final = "/v1/catalog/integrations"
 _SLUG: Final = {**IDENTIFIER_SCHEMA, "maxLength": 100}
@@ -219,7 +220,7 @@ def _oauth2(auth: Auth) -> dict[str, Any] | None:
     if oauth2 is None:
         return None
     return {
-        "scopes": (*oauth2.scopes.always, *oauth2.scopes.default),
+        "scopes": requested_scopes(oauth2.scopes, None, None),
         "pkce": oauth2.pkce,
         "refresh": oauth2.refresh,
         "client": oauth2.client.owner,

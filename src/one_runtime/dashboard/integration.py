@@ -8,7 +8,6 @@ from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
-from one_runtime.catalog.oauth2 import ScopeList
 from one_runtime.catalog.scopes import DescribedScope, describe_scopes
 from one_runtime.connecting.new_session import NewSession, create_session
 from one_runtime.connecting.sessions import Mode
@@ -26,6 +25,7 @@ from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 from one_runtime.integrations.team_catalog import load_team_catalog, needs_client
 from one_runtime.lifecycle.recheck import RecheckResult, recheck
 from one_runtime.oauth.callback import callback_url
+from one_runtime.oauth.scopes import requested_scopes, scope_lists
 from one_runtime.reports.integration_health import summarize_integration
 from one_runtime.tenancy.end_users import EndUser
 
@@ -215,10 +215,8 @@ def _client_names(slug: str, auth: OAuth2Auth) -> tuple[str, ...]:
 
 def _requested_scopes(slug: str, auth: OAuth2Auth, client: OAuthClient | None) -> list[DescribedScope]:
     """Return the scopes that One Runtime requests if the session names none."""
-    more = auth.more_scopes or ScopeList()
-    chosen = client.scopes if client is not None else None
-    names = (*auth.scopes.always, *(auth.scopes.default if chosen is None else chosen), *more.always, *more.default)
-    return describe_scopes(slug, auth, names)
+    lists = scope_lists(auth, client.scopes if client is not None else None)
+    return describe_scopes(slug, auth, [scope for each in lists for scope in requested_scopes(*each, None)])
 
 
 async def _render(visit: Visit, additions: Additions, *, status: int = 200) -> Response:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import fill_path, fill_templates, resolve_url, with_query
 from one_runtime.oauth.pkce import METHOD
-from one_runtime.oauth.scopes import scope_param
+from one_runtime.oauth.scopes import scope_lists, scope_param
 
 
 def new_nonce() -> str:
@@ -46,11 +46,11 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
         "response_type": "code",
         authorization.client_id_param: client_id,
         "redirect_uri": request.redirect_uri,
-        **scope_param(auth.scopes, request.scopes, known),
-        **(scope_param(auth.more_scopes, None, known) if auth.more_scopes is not None else {}),
         "state": request.state,
         **({authorization.nonce_param: request.nonce} if authorization.nonce_param is not None else {}),
     }
+    for scopes, names in scope_lists(auth, request.scopes):
+        own |= scope_param(scopes, names, known)
     if auth.uses_pkce:
         if request.challenge is None:
             raise ValueError("One Runtime uses PKCE with this provider: pass a challenge")

@@ -1,9 +1,10 @@
 """Choose the scopes to request, and read the scopes that the provider granted (RFC 6749, 3.3)."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
+from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.oauth2 import ScopeList
 from one_runtime.catalog.templates import fill
 from one_runtime.errors import InvalidInput
@@ -12,27 +13,34 @@ _TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
 _MAX_SCOPES: Final = 500
 
 
-def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> tuple[str, ...]:
+def requested_scopes(
+    scopes: ScopeList, names: Collection[str] | None, known: Mapping[str, str] | None
+) -> tuple[str, ...]:
     """Return the scopes to request, without duplicates.
 
     The first scopes are `scopes.always`. The next scopes are `names`, or the default scopes if `names` is None.
+    `known`: the values for templates. None keeps the templates, for a list without an end user.
+    """
+    templates = (*scopes.always, *(scopes.default if names is None else ()))
+    requested = [scope if known is None else fill(scope, known) for scope in templates]
+    return tuple(dict.fromkeys(scope for scope in (*requested, *(names or ())) if scope))
+
+
+def scope_lists(auth: OAuth2Auth, names: Collection[str] | None) -> Iterator[tuple[ScopeList, Collection[str] | None]]:
+    """Yield the lists of scopes of an authorization request, each with the scopes that replace its default scopes."""
+    yield auth.scopes, names
+    if auth.more_scopes is not None:
+        yield auth.more_scopes, None
+
+
+def scope_param(scopes: ScopeList, names: Collection[str] | None, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the scope parameter of a request, or an empty dictionary if there is no scope.
 
     Raises:
         InvalidInput: a scope is not valid, or contains the provider's separator.
     """
-    requested = [fill(scope, known) for scope in scopes.always]
-    if names is None:
-        requested += [fill(scope, known) for scope in scopes.default]
-    else:
-        names = list(names)
-        for message in check_scopes(scopes, names):
-            raise InvalidInput.of("scopes", message)
-        requested += names
-    return tuple(dict.fromkeys(scope for scope in requested if scope))
-
-
-def scope_param(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the scope parameter of a request, or an empty dictionary if there is no scope. Raises: InvalidInput."""
+    for message in check_scopes(scopes, names or ()):
+        raise InvalidInput.of("scopes", message)
     requested = requested_scopes(scopes, names, known)
     return {scopes.param: scopes.separator.join(requested)} if requested else {}
 
