@@ -85,6 +85,21 @@ async def test_custom_integration_is_connected_in_the_popup_and_used(billing: Bi
     assert set(billing.credential_hosts) == {"billing.acme.com"}
 
 
+async def test_automatic_name_is_the_same_after_the_popup_and_after_an_import(billing: Billing) -> None:
+    client = await billing.organization()
+    no_identity = ENTRY.replace("    identity:\n      id: id\n      label: name\n", "")
+    for entry, name in ((no_identity, "Billing"), (ENTRY, "Acme Ltd")):
+        await register(client, entry)
+        imported = await connect(client, "imports")
+        session = await client.session("connects", integration_slug=SLUG)
+        assert (await client.type_key(session["session_token"], KEY)).json()["connectionName"] == name
+        connected = (await client.get("/v1/connections", end_user_id="connects")).json()["connections"]
+        assert [imported["name"], *(connection["name"] for connection in connected)] == [name, name]
+    await register(client, no_identity)
+    path = f"/v1/connections/{(await connect(client, 'renames', name='Chosen'))['id']}"
+    assert (await client.send("PATCH", path, {"name": None})).json()["name"] == "Billing"
+
+
 @pytest.mark.promise("P1")
 async def test_custom_integration_is_invisible_to_other_organizations(billing: Billing) -> None:
     client, other = await billing.organization(), await billing.organization("Southwind")

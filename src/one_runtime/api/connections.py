@@ -201,7 +201,8 @@ class CreateConnection(Body, title="NewConnection"):
 class PatchConnection(Body, title="ConnectionUpdate"):
     """The fields to change, as a JSON Merge Patch (RFC 7396). An omitted field keeps its value.
 
-    - `name`: with null, the connection gets its automatic name: the name of the account at the provider.
+    - `name`: with null, the connection gets its automatic name: the name of the account at the provider, or the
+      integration's name if the account has none.
     - `metadata`: each key changes only this key. A key with null removes the key. With null instead of an object, all
       keys are removed.
     """
@@ -376,7 +377,7 @@ async def update_connection(
         merged = merge_patch(present, body.model_dump(exclude_unset=True))
         name, metadata = merged.get("name"), require_metadata(merged.get("metadata", {}))
         changed = await connections.update_connection(
-            tx, caller.actor, connection, name, metadata, installation.clock()
+            tx, installation.catalogs, caller.actor, connection, installation.clock(), name=name, metadata=metadata
         )
     return conditions.tag(ConnectionAnswer.of(changed, integration))
 

@@ -168,7 +168,9 @@ _CONNECTIONS: Final[Mapping[str, Described]] = {
     "EndUserExport.events": Described("The events of the end user, newest first."),
     "connection": Described("The connection, or null."),
     "ConnectionCheck.connection": Described("The connection after the check."),
-    "Connection.name": Described("The name of the connection. By default, the account's name.", "Globex Corporation"),
+    "Connection.name": Described(
+        "The name of the connection. By default, the account's name, or the integration's name.", "Globex Corporation"
+    ),
     "ConnectionSummary.name": Described("The name of the connection.", "Globex Corporation"),
     "NewConnection.name": Described("A name for the connection. Default: the account's name.", "Marketing portal"),
     "ConnectionUpdate.name": Described("The new name of the connection.", "Marketing portal"),

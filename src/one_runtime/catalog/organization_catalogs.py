@@ -238,6 +238,11 @@ class OrganizationCatalogs:
             raise unknown(slug, await self.of(tx, organization_id))
         return integration
 
+    async def name_of(self, tx: Transaction, organization_id: str, slug: str) -> str:
+        """Return the name of an integration, or its slug if the integration was deleted."""
+        integration = await self.get(tx, organization_id, slug)
+        return integration.name if integration is not None else slug
+
     async def contains(self, tx: Transaction, organization_id: str, slug: str) -> bool:
         """Return True if `get` would return an integration. The entry of a built-in integration is not validated."""
         return slug in (await self.of(tx, organization_id) if slug.startswith(CUSTOM) else self._built_in)

@@ -355,12 +355,8 @@ async def _record_failure(
 
 
 def new_connection(session: ConnectSession, verified: VerifiedAccount, name: str | None) -> NewConnection:
-    """Return the connection to store for a verified account.
-
-    An account with a label needs no name here, because the automatic name of the connection is the label.
-    """
-    automatic = None if verified.account.label else verified.integration.name
-    name = name or session.suggested_connection_name or automatic
+    """Return the connection to store for a verified account. `name`: the name that the end user entered, or None."""
+    name = name or session.suggested_connection_name
     connection = verified.as_connection(session.end_user_id, name, session.metadata)
     target, multiple = session.target_connection_id, session.multiple
     return replace(connection, target=target, multiple=multiple)
@@ -391,7 +387,8 @@ async def complete_session(
             code = await redirect_mode.hold_connection(tx, vault, session, connection, now)
             return_to = return_address(session, "connected", code=code.secret)
             slug = connection.integration_slug
-            name = connection.name or automatic_name(connection.account.label, slug)
+            integration_name = await catalogs.name_of(tx, session.organization_id, slug)
+            name = connection.name or automatic_name(connection.account.label, integration_name)
             connected = Connected(None, slug, name, return_to)
         else:
             stored, _ = await connections.create_or_replace(tx, vault, catalogs, actor, connection, now)

@@ -330,10 +330,11 @@ async def create_or_replace(
     await end_users.ensure(tx, actor.organization_id, end_users.EndUser(new.end_user_id, None, None, now, now))
     present = await list_at_integration(tx, actor.organization_id, new.end_user_id, new.integration_slug)
     existing = _connection_to_replace(new, present)
+    integration_name = await catalogs.name_of(tx, actor.organization_id, new.integration_slug)
     if existing is None:
-        return await _create(tx, vault, actor, new, now), True
+        return await _create(tx, vault, actor, new, now, integration_name), True
     old_tokens = await _lock_old_tokens(tx, vault, existing)
-    connection = await _replace(tx, vault, actor, existing, new, now)
+    connection = await _replace(tx, vault, actor, existing, new, now, integration_name=integration_name)
     if old_tokens is not None:
         pending = await pending_revocations.queue_revocation(tx, vault, catalogs, old_tokens, "account_replaced", now)
         await pending_revocations.leave_to_worker(tx, pending, now)
@@ -418,13 +419,15 @@ def _require_agreement(new: NewConnection, present: Connection) -> Connection:
     return present
 
 
-async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnection, now: datetime) -> Connection:
+async def _create(
+    tx: Transaction, vault: Vault, actor: Actor, new: NewConnection, now: datetime, integration_name: str
+) -> Connection:
     connection = Connection(
         id=new_id(),
         organization_id=actor.organization_id,
         end_user_id=new.end_user_id,
         integration_slug=new.integration_slug,
-        name=new.name or automatic_name(new.account.label, new.integration_slug),
+        name=new.name or automatic_name(new.account.label, integration_name),
         auth_type=new.auth_type,
         status="active",
         error=None,
@@ -445,12 +448,19 @@ async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnectio
     return connection
 
 
-async def _replace(
-    tx: Transaction, vault: Vault, actor: Actor, present: Connection, new: NewConnection, now: datetime
+async def _replace(  # noqa: PLR0913 - by name
+    tx: Transaction,
+    vault: Vault,
+    actor: Actor,
+    present: Connection,
+    new: NewConnection,
+    now: datetime,
+    *,
+    integration_name: str,
 ) -> Connection:
     account = _identity_after(present, new.account)
-    has_automatic_name = present.name == automatic_name(present.account_label, present.integration_slug)
-    kept_name = automatic_name(account.label, present.integration_slug) if has_automatic_name else present.name
+    has_automatic_name = present.name == automatic_name(present.account_label, integration_name)
+    kept_name = automatic_name(account.label, integration_name) if has_automatic_name else present.name
     reconnected = replace(
         present,
         name=new.name or kept_name,
@@ -510,19 +520,23 @@ def revocable_tokens(connection: Connection, stored: StoredCredential) -> Revoca
     )
 
 
-async def update_connection(
+async def update_connection(  # noqa: PLR0913 - by name
     tx: Transaction,
+    catalogs: OrganizationCatalogs,
     actor: Actor,
     connection: Connection,
+    now: datetime,
+    *,
     name: str | None,
     metadata: Mapping[str, object],
-    now: datetime,
 ) -> Connection:
     """Store the name and the metadata. If the name is None, use the automatic name.
 
     If both values are the present values, store nothing, and write no event. Raises: NotFound.
     """
-    name = name or automatic_name(connection.account_label, connection.integration_slug)
+    if not name:
+        integration_name = await catalogs.name_of(tx, connection.organization_id, connection.integration_slug)
+        name = automatic_name(connection.account_label, integration_name)
     if (name, metadata) == (connection.name, connection.metadata):
         return connection
     saved = replace(connection, name=name, metadata=metadata, updated_at=now)
@@ -531,9 +545,12 @@ async def update_connection(
     return saved
 
 
-def automatic_name(account_label: str | None, integration_slug: str) -> str:
-    """Return the name of a connection without a chosen name: the name of the account at the provider."""
-    return account_label or integration_slug
+def automatic_name(account_label: str | None, integration_name: str) -> str:
+    """Return the name of a connection without a chosen name.
+
+    It is the name of the account at the provider, or the integration's name if the account has none.
+    """
+    return account_label or integration_name
 
 
 async def mark_needs_reauth(  # noqa: PLR0913 - by name

@@ -89,7 +89,15 @@ async def rename_connection(visit: Visit) -> Response:
         connection = await stored_connections.get(
             tx, visit.organization_id, visit.parameter("connection_id"), lock=True
         )
-        await stored_connections.update_connection(tx, visit.actor, connection, name, connection.metadata, visit.now)
+        await stored_connections.update_connection(
+            tx,
+            visit.installation.catalogs,
+            visit.actor,
+            connection,
+            visit.now,
+            name=name,
+            metadata=connection.metadata,
+        )
     return visit.redirect("connections", connection.id, done="renamed")
 
 
