@@ -59,7 +59,7 @@ def measure(size: int) -> None:
     slugs = [integration.slug for integration in catalog.integrations]
     random.Random(1).shuffle(slugs)
     enabled = slugs[:size]
-    availability = Availability(frozenset(enabled), frozenset(slugs))
+    availability = Availability("listed", frozenset(enabled), frozenset(slugs))
     choose, times = random.Random(2), {name: list[float]() for name in strategies()}
     sizes = dict[str, int]()
     for _ in range(ROUNDS):

@@ -10,7 +10,7 @@ from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
 from one_runtime.catalog.grants import RefreshToken
 from one_runtime.catalog.request import resolve_url
 from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused
-from one_runtime.integrations.availability import available_auth_types
+from one_runtime.integrations.availability import Availability
 from one_runtime.integrations.client_hosts import secret_hosts
 from one_runtime.oauth.authorization import expected_issuer
 from one_runtime.oauth.client import ClientIdentity
@@ -64,8 +64,8 @@ def test_slack_reports_a_failed_revocation_and_an_invalid_token_with_http_200() 
 
 def test_oauth2_is_available_with_a_registered_client_or_a_client_of_the_customer() -> None:
     for entry, auth in PAIRS:
-        assert "oauth2" in available_auth_types(entry, {entry.slug})
-        assert ("oauth2" in available_auth_types(entry, ())) == (auth.client.owner == "customer")
+        assert "oauth2" in Availability(clients=frozenset({entry.slug})).working(entry)
+        assert ("oauth2" in Availability().working(entry)) == (auth.client.owner == "customer")
 
 
 @pytest.mark.promise("P7")

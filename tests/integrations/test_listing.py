@@ -81,7 +81,7 @@ def test_lists_with_many_connections_are_bounded_in_bytes(lists: IntegrationList
 def test_lists_of_many_availabilities_are_bounded_in_bytes(lists: IntegrationList, catalog: Catalog) -> None:
     with memory_grows_by_at_most(75 * MB):
         for integration in catalog.integrations[:130]:
-            availability = Availability(hidden=frozenset({integration.slug}))
+            availability = Availability(disabled=frozenset({integration.slug}))
             lists.listed(ListState(availability, ""), Options())
 
 

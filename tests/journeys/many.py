@@ -8,7 +8,7 @@ from one_runtime import cli
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import CATEGORIES
 from one_runtime.demo import server
-from one_runtime.integrations.availability import available_auth_types
+from one_runtime.integrations.availability import Availability
 from one_runtime.serving import application
 
 _FIRST: Final = (
@@ -24,7 +24,7 @@ _SECOND: Final = (
 def catalog_of(count: int) -> Catalog:
     """Return a catalog with `count` integrations. They are copies of built-in integrations with other names."""
     built_in = load_catalog()
-    models = [integration for integration in built_in.integrations if available_auth_types(integration, ())]
+    models = [integration for integration in built_in.integrations if Availability().working(integration)]
     entries, logos = [], {}
     for number, (first, second) in enumerate(islice(product(_FIRST, _SECOND), count)):
         model = models[number % len(models)]

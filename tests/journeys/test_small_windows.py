@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, CDPSession, Frame, Page, ViewportSize, expect
 
 from one_runtime.catalog.loader import load_catalog
-from one_runtime.integrations.availability import available_auth_types
+from one_runtime.integrations.availability import Availability
 from tests.browser import PATIENCE
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
@@ -32,7 +32,7 @@ _AT_THE_TOP: Final = "() => { scrollTo({ top: 0, behavior: 'instant' }); }"
 def tall_forms() -> Iterator[tuple[str, int]]:
     """Yield the slug and the position of each auth type of the catalog that asks for three or more values."""
     for integration in load_catalog().integrations:
-        available = available_auth_types(integration, ())
+        available = Availability().working(integration)
         auths = [auth for auth in integration.auth if auth.type in available]
         for position, auth in enumerate(auths):
             if len(auth.params) + len(auth.fields) >= 3:

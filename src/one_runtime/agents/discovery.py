@@ -18,8 +18,8 @@ from one_runtime.catalog.search import search
 from one_runtime.connections import connections
 from one_runtime.context import Installation
 from one_runtime.errors import NotAllowed, NotFound
+from one_runtime.integrations.availability import Availability
 from one_runtime.tenancy import organizations
-from one_runtime.tenancy.organizations import Organization
 from one_runtime.validation.names import similar_names
 
 T = TypeVar("T")
@@ -42,21 +42,20 @@ class Offer:
     """
 
     catalog: Catalog
-    organization: Organization
+    availability: Availability
     connected: frozenset[str]
     caller: AgentCaller
-    disabled: frozenset[str]
     own: OperationIndex | None = None
 
     def __contains__(self, slug: str) -> bool:
-        offered = self.organization.offers(slug) or slug in self.connected
-        return offered and slug not in self.disabled and self.caller.policy.allows_integration(slug)
+        is_connected = slug in self.connected and slug not in self.availability.disabled
+        return (slug in self.availability or is_connected) and self.caller.policy.allows_integration(slug)
 
     @cached_property
     def slugs(self) -> frozenset[str] | None:
         """Return the slugs of the integrations, or None if the agent can use every integration."""
-        policy, mode = self.caller.policy, self.organization.integrations_mode
-        if policy.integrations is None and mode == "all" and not self.disabled:
+        availability = self.availability
+        if self.caller.policy.integrations is None and availability.mode == "all" and not availability.disabled:
             return None
         return frozenset(entry.slug for entry in self.catalog.integrations if entry.slug in self)
 
@@ -101,7 +100,9 @@ class Discovery:
             connected = await connections.list_connected_slugs(tx, caller.organization_id, caller.end_user_id)
             catalog = await installation.catalogs.of(tx, caller.organization_id)
         own = await self._own.of(installation, caller.organization_id)
-        return Offer(catalog, organization, connected, caller, installation.disabled.slugs, own)
+        # The search also finds an integration without an OAuth client: `get_tool_connect_url` names what is missing.
+        availability = Availability.of(organization, installation.disabled.slugs)
+        return Offer(catalog, availability, connected, caller, own)
 
     async def search(self, offer: Offer, query: str, slug: str | None, limit: int) -> Findings:
         """Return the functions that match a query, and then integrations. Connected integrations come first."""

@@ -1,6 +1,6 @@
 """Explain invalid fields whose valid values depend on the integration that the request body names."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +15,7 @@ from one_runtime.catalog.request import Group, fields_sentence
 from one_runtime.connecting.token_import import field_names
 from one_runtime.errors import Unavailable
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.availability import available_auth_types, unavailable_reason
+from one_runtime.integrations.availability import Availability
 from one_runtime.validation.descriptions import describe, one_of
 
 _GROUPS: Final[Mapping[tuple[str, ...], Group]] = {("params",): "params", ("credentials",): "credentials"}
@@ -26,11 +26,11 @@ _PLACES: Final = frozenset({*_GROUPS, ("auth_type",)})
 class NamedIntegration:
     """The integration that a request body names. `auth_type`: the value in the body, which can be invalid.
 
-    `clients`: the integrations with an OAuth client of the organization or the operator.
+    `availability`: with the OAuth clients of the organization and the operator.
     """
 
     integration: Integration
-    clients: Collection[str]
+    availability: Availability
     auth_type: object
 
     def explain(self, detail: Mapping[str, Any]) -> str | None:
@@ -45,11 +45,11 @@ class NamedIntegration:
         return f"{describe(detail)}. {fields_sentence(_GROUPS[place], names)}"  # type: ignore[arg-type] # as in invalid_requests
 
     def _explain_auth_type(self, detail: Mapping[str, Any]) -> str | None:
-        available = available_auth_types(self.integration, self.clients)
+        available = self.availability.working(self.integration)
         if detail["type"] == "missing" and available:
             return f"is required. Available auth types: {', '.join(available)}"
         if isinstance(self.auth_type, str):
-            return unavailable_reason(self.integration, self.clients, self.auth_type)
+            return self.availability.explain_auth_type(self.integration, self.auth_type)
         return one_of(available) if available else None
 
 
@@ -65,5 +65,6 @@ async def find_named_integration(request: Request, error: RequestValidationError
         async with installation.database.read() as tx:
             integration = await installation.catalogs.get(tx, principal.organization_id, slug)
             clients = await oauth_clients.list_slugs(tx, principal.organization_id)
-        return NamedIntegration(integration, clients, body.get("auth_type")) if integration is not None else None
+        if integration is not None:
+            return NamedIntegration(integration, Availability(clients=clients), body.get("auth_type"))
     return None

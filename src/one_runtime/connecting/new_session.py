@@ -1,6 +1,6 @@
 """Create hosted connection sessions: check that the end user can connect an account, and store the session."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, NamedTuple, NoReturn
@@ -21,7 +21,7 @@ from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import InvalidInput, RateLimited
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.availability import available_auth_types, unavailable_reason
+from one_runtime.integrations.availability import Availability, Unavailability
 from one_runtime.oauth.scopes import check_scopes
 from one_runtime.tenancy import end_users, events, organizations
 from one_runtime.tenancy.end_users import EndUser
@@ -99,9 +99,10 @@ async def create_session(
     )
     organization = await organizations.get(tx, actor.organization_id)
     clients = await oauth_clients.list_slugs(tx, actor.organization_id)
+    availability = Availability.of(organization, installation.disabled.slugs, clients)
     _require_mode(session, organization, new.mode)
     catalog = await installation.catalogs.of(tx, actor.organization_id)
-    _require_connectable(installation, catalog, organization, clients, new)
+    _require_connectable(installation, catalog, availability, new)
     if new.target_connection_id is not None:
         await _require_target(tx, actor, new)
     await _require_quota(tx, installation, actor.organization_id)
@@ -179,11 +180,12 @@ async def require_connectable(tx: Transaction, installation: Installation, organ
     organization = await organizations.get(tx, organization_id)
     clients = await oauth_clients.list_slugs(tx, organization_id)
     catalog = await installation.catalogs.of(tx, organization_id)
-    _require_available(installation, catalog, organization, clients, slug, None)
+    availability = Availability.of(organization, installation.disabled.slugs, clients)
+    _require_available(installation, catalog, availability, slug, None)
 
 
 def _require_connectable(
-    installation: Installation, catalog: Catalog, organization: Organization, clients: Collection[str], new: NewSession
+    installation: Installation, catalog: Catalog, availability: Availability, new: NewSession
 ) -> None:
     """Raises: NotFound, InvalidInput, IntegrationDisabled."""
     if new.integration_slug is None:
@@ -194,19 +196,14 @@ def _require_connectable(
         ):
             if value:
                 _refuse(name, "requires integration_slug: name the integration in the same request")
-        if not any(
-            organization.offers(integration.slug)
-            and integration.slug not in installation.disabled.slugs
-            and available_auth_types(integration, clients)
-            for integration in catalog.integrations
-        ):
+        if not any(availability.auth_types(integration) for integration in catalog.integrations):
             _refuse(
                 "integration_slug",
                 "your organization has no integration that end users can connect. Enable integrations with "
                 "PATCH /v1/organization, and register the OAuth clients that the integrations need.",
             )
         return
-    integration = _require_available(installation, catalog, organization, clients, new.integration_slug, new.auth_type)
+    integration = _require_available(installation, catalog, availability, new.integration_slug, new.auth_type)
     if new.scopes:
         _require_scopes(integration, new)
 
@@ -214,8 +211,7 @@ def _require_connectable(
 def _require_available(
     installation: Installation,
     catalog: Catalog,
-    organization: Organization,
-    clients: Collection[str],
+    availability: Availability,
     slug: str,
     auth_type: str | None,
 ) -> Integration:
@@ -223,14 +219,16 @@ def _require_available(
     integration = catalog.get(slug)
     if integration is None:
         raise unknown(slug, catalog)
-    if not organization.offers(integration.slug):
-        _refuse(
-            "integration_slug",
-            f"{integration.name} is not enabled for your organization. Enable it with PATCH /v1/organization.",
-        )
-    installation.disabled.require_enabled(integration.slug, "integration_slug")
+    match availability.unavailability(integration):
+        case Unavailability("disabled_by_operator"):
+            installation.disabled.require_enabled(integration.slug, "integration_slug")
+        case Unavailability("not_offered"):
+            _refuse(
+                "integration_slug",
+                f"{integration.name} is not enabled for your organization. Enable it with PATCH /v1/organization.",
+            )
     for name, wanted in (("integration_slug", None), ("auth_type", auth_type)):
-        reason = unavailable_reason(integration, clients, wanted)
+        reason = availability.explain_auth_type(integration, wanted)
         if reason is not None:
             _refuse(name, reason)
     return integration

@@ -28,7 +28,7 @@ from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated
 from one_runtime.explanations.stored_errors import error_note
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.availability import available_auth_types
+from one_runtime.integrations.availability import Availability
 from one_runtime.tenancy import end_users, events, organizations
 from one_runtime.tenancy.branding import DEFAULT_BRANDING, Branding
 from one_runtime.tenancy.end_users import EndUser
@@ -247,6 +247,7 @@ async def load_view(
         if end_user is None:  # a concurrent request deleted the end user and the session
             raise Unauthenticated("The end user of this session was deleted. Open the window again from the app.")
         clients = await oauth_clients.list_slugs(tx, session.organization_id)
+        availability = Availability.of(organization, installation.disabled.slugs, clients)
         slug = session.integration_slug or integration_slug
         if slug is None:
             connected = await connections.list_connected_slugs(tx, session.organization_id, session.end_user_id)
@@ -254,18 +255,16 @@ async def load_view(
             options = [
                 _option(integration, connected=integration.slug in connected)
                 for integration in catalog.integrations
-                if organization.offers(integration.slug)
-                and integration.slug not in installation.disabled.slugs
-                and available_auth_types(integration, clients)
+                if availability.auth_types(integration)
             ]
             options.sort(key=lambda option: _UNRANKED if option.rank is None else option.rank)  # else by name
             return PopupView(session, organization, end_user, None, options=tuple(options))
         integration = await installation.catalogs.get(tx, session.organization_id, slug)
-        if integration is None or (session.integration_slug is None and not organization.offers(slug)):
+        if integration is None or (session.integration_slug is None and not availability.offers(slug)):
             raise NotFound("This integration is not available here.")
         installation.disabled.require_enabled_for_end_user(slug, integration.name)
         present = await connections.list_at_integration(tx, session.organization_id, session.end_user_id, slug)
-    auth_types = available_auth_types(integration, clients)
+    auth_types = availability.working(integration)
     auths = [auth for auth in integration.auth if auth.type in auth_types and session.auth_type in {None, auth.type}]
     auths.sort(key=lambda auth: oauth2_of(auth) is None)  # signing in needs no key, so the popup shows it first
     reconnect = bool(present) and not session.multiple

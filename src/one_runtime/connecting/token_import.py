@@ -35,7 +35,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.egress.retry_after import parse_date
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.availability import unavailable_reason
+from one_runtime.integrations.availability import Availability
 from one_runtime.oauth.scopes import parse_granted_scopes
 from one_runtime.oauth.token_response import TokenSet, is_token
 from one_runtime.tenancy.events import Actor
@@ -97,7 +97,8 @@ async def verify_import(installation: Installation, actor: Actor, request: Crede
         integration = await installation.catalogs.require(tx, actor.organization_id, request.integration_slug)
         installation.disabled.require_enabled(integration.slug, "integration_slug")
         clients = await oauth_clients.list_slugs(tx, actor.organization_id)
-    reason = unavailable_reason(integration, clients, request.auth_type)
+    # A backend can also import a credential of an integration that the organization has not enabled.
+    reason = Availability(clients=clients).explain_auth_type(integration, request.auth_type)
     if reason is not None:
         raise InvalidInput.of("auth_type", reason)
     with reasons_for_developers():

@@ -39,7 +39,7 @@ class FailureText(NamedTuple):
 
 def describe_state(team: TeamCatalog, integration: Integration) -> IntegrationState:
     """Return the state of an integration."""
-    name, reason = integration.name, team.unavailability(integration)
+    name, reason = integration.name, team.availability.unavailability(integration)
     if reason is None:
         return _ready(team, integration)
     if reason.code == "disabled_by_operator":

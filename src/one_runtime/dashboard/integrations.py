@@ -166,7 +166,7 @@ async def _render(visit: Visit, form: ModeForm | None = None, *, status: int = 2
         rows=[
             IntegrationRow(
                 each,
-                team.offers(each.slug),
+                team.availability.offers(each.slug),
                 describe_state(team, each),
                 counts.by_slug.get(each.slug, _NO_CONNECTIONS),
                 describe_failure(visit, failures.get(each.slug)),

@@ -26,7 +26,7 @@ from one_runtime.integrations.content_coding import FAST, Coding, Compressor
 from one_runtime.integrations.public_list import PublicList
 from one_runtime.integrations.rendering import END, SEPARATOR, Fragments, IntegrationRenderer, Listed, Options
 from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, ApiKeyRow, PresentedKey, Principal
-from one_runtime.tenancy.organizations import INSTANCE
+from one_runtime.tenancy.organizations import INSTANCE, IntegrationsMode
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -65,7 +65,7 @@ _STATE_BY_ID = select(*_state_columns(organizations.c.id)).where(organizations.c
 
 class _StateRow(NamedTuple):
     custom_revision: str | None
-    integrations_mode: str
+    integrations_mode: IntegrationsMode
     integrations_slugs: str
     connections: str
     clients: str
@@ -78,7 +78,7 @@ class _ListRow(NamedTuple):
     key_organization_id: str
     key_scopes: str
     custom_revision: str | None
-    integrations_mode: str
+    integrations_mode: IntegrationsMode
     integrations_slugs: str
     connections: str
     clients: str
@@ -98,17 +98,15 @@ _ITEM_SIZE: Final = 8
 
 
 class ListState(NamedTuple):
-    """The integrations that an organization enabled, and the connections of an end user.
+    """The integrations that end users of an organization can connect, and the connections of one end user.
 
     `connections`: a text such as `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's custom
-    integrations, or None if the organization has no custom integrations. `disabled`: the integrations that the operator
-    disabled.
+    integrations, or None if the organization has no custom integrations.
     """
 
     availability: Availability
     connections: str
     own: Catalog | None = None
-    disabled: frozenset[str] = frozenset()
 
 
 async def load_state(
@@ -133,10 +131,11 @@ async def reload_state(
 async def _state_of(
     tx: Transaction, installation: Installation, organization_id: str, row: _ListRow | _StateRow
 ) -> ListState:
-    disabled = installation.disabled.slugs
-    availability = availability_of(row.integrations_mode, row.integrations_slugs, row.clients, disabled)
+    availability = availability_of(
+        row.integrations_mode, row.integrations_slugs, row.clients, installation.disabled.slugs
+    )
     own = await installation.catalogs.own(tx, organization_id, row.custom_revision) if row.custom_revision else None
-    return ListState(availability, row.connections, own, disabled)
+    return ListState(availability, row.connections, own)
 
 
 def connected_slugs(connections: str) -> Mapping[str, bool]:
@@ -191,9 +190,7 @@ class IntegrationList:
     def listed(self, state: ListState, options: Options) -> Listed:
         """Return the rendered list for this state and these options."""
         catalog = self._catalog if state.own is None else state.own
-        key: tuple[object, ...] = (catalog.revision, state.availability.key, options.logo)
-        if options.include_unavailable:
-            key = (*key, state.disabled)
+        key = (catalog.revision, state.availability.key, options.logo, options.include_unavailable)
         view = self._views.get(key)
         if view is None:
             view = self._render_view(catalog, state, options)
@@ -252,31 +249,26 @@ class IntegrationList:
     def _render_view(self, catalog: Catalog, state: ListState, options: Options) -> _View:
         availability, fragments = state.availability, dict[str, bytes]()
         for integration in catalog.integrations:
-            if options.include_unavailable or _auth_types(integration, availability):
+            if options.include_unavailable or availability.auth_types(integration):
                 fragments[integration.slug] = self._fragments(integration, state, options).not_connected
         slugs = [integration.slug for integration in catalog.integrations]
         groups = [slugs[start : start + _BLOCK] for start in range(0, len(slugs), _BLOCK)]
         blocks = [(group, b"".join([fragments.get(slug, b"") for slug in group])) for group in groups]
-        decisive = repr((catalog.revision, self.renderer.public_url, options.logo, availability.sorted))
-        if options.include_unavailable:
-            decisive += repr(sorted(state.disabled))
+        decisive = repr(
+            (catalog.revision, self.renderer.public_url, options.logo, options.include_unavailable, availability.sorted)
+        )
         # The renderer caches the fragments of built-in integrations.
         own = sum(len(fragment) for slug, fragment in fragments.items() if slug.startswith(CUSTOM))
-        slug_count = len(fragments) + sum(len(names) for names in availability.key if names)
+        slug_count = len(fragments) + sum(map(len, (availability.slugs, availability.clients, availability.disabled)))
         size = own + sum(len(block) for _, block in blocks) + _ITEM_SIZE * len(slugs) + _SLUG_SIZE * slug_count
         return _View(fragments, blocks, hashlib.blake2b(decisive.encode(), digest_size=16), size)
 
     def _fragments(self, integration: Integration, state: ListState, options: Options) -> Fragments:
-        auth_types = _auth_types(integration, state.availability)
+        auth_types = state.availability.auth_types(integration)
         reason = None
         if options.include_unavailable and not auth_types:
-            reason = state.availability.unavailability(integration, state.disabled)
+            reason = state.availability.unavailability(integration)
         return self.renderer.fragments(integration, options.logo, auth_types, reason)
-
-
-def _auth_types(integration: Integration, availability: Availability) -> tuple[str, ...]:
-    """Return the auth types by which an end user can connect now."""
-    return availability.working(integration) if integration.slug in availability else ()
 
 
 def _select(integrations: list[Integration], connected: Mapping[str, bool], options: Options) -> list[Integration]:

@@ -19,8 +19,8 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import oauth_clients, organizations
 from one_runtime.errors import NotFound
-from one_runtime.integrations.availability import Availability, Unavailability, availability_of
-from one_runtime.tenancy.organizations import INSTANCE, IntegrationsMode, is_offered
+from one_runtime.integrations.availability import Availability, availability_of
+from one_runtime.tenancy.organizations import INSTANCE, IntegrationsMode
 
 ClientOwner: TypeAlias = Literal["organization", "operator"]
 Show: TypeAlias = Literal["all", "ready", "enabled", "connected", "client_missing"]
@@ -62,7 +62,6 @@ class TeamCatalog:
 
     `slugs`: in the mode `listed`, the enabled integrations. In the mode `all_but`, the disabled integrations.
     `own_clients`, `operator_clients`: the integrations with an OAuth client of the organization or the operator.
-    `disabled`: the integrations that the operator disabled.
     """
 
     catalog: Catalog
@@ -71,7 +70,6 @@ class TeamCatalog:
     slugs: tuple[str, ...]
     own_clients: frozenset[str]
     operator_clients: frozenset[str]
-    disabled: frozenset[str]
 
     def get(self, slug: str) -> Integration:
         """Return an integration. Raises: NotFound."""
@@ -80,19 +78,11 @@ class TeamCatalog:
             raise NotFound(f"There is no integration {slug[:64]!r} in the catalog of your organization.")
         return integration
 
-    def offers(self, slug: str) -> bool:
-        """Return True if the organization has enabled the integration. The operator can have disabled it for all."""
-        return is_offered(slug, self.mode, self.slugs)
-
     def client_owner(self, slug: str) -> ClientOwner | None:
         """Return the owner of the OAuth client for new connections, or None if there is no client."""
         if slug in self.own_clients:
             return "organization"
         return "operator" if slug in self.operator_clients else None
-
-    def unavailability(self, integration: Integration) -> Unavailability | None:
-        """Return the reason why no end user can connect the integration, or None."""
-        return self.availability.unavailability(integration, self.disabled)
 
     def lacks_client(self, integration: Integration) -> bool:
         """Return True if an auth type needs an OAuth client, and no client is registered."""
@@ -123,7 +113,7 @@ class CatalogFilter:
         if self.category and integration.category != self.category:
             return False
         if self.show == "ready":
-            return team.unavailability(integration) is None
+            return bool(team.availability.auth_types(integration))
         if self.show == "enabled":
             return integration.slug in team.availability
         if self.show == "connected":
@@ -142,14 +132,14 @@ async def load_team_catalog(tx: Transaction, installation: Installation, organiz
     if row is None:
         raise NotFound(f"There is no organization {organization_id}.")
     own = await installation.catalogs.own(tx, organization_id, row.custom_revision)
-    disabled = installation.disabled.slugs
     clients = ",".join(filter(None, (row.own_clients, row.operator_clients)))
     return TeamCatalog(
         catalog=installation.catalog if own is None else own,
-        availability=availability_of(row.integrations_mode, row.integrations_slugs, clients, disabled),
+        availability=availability_of(
+            row.integrations_mode, row.integrations_slugs, clients, installation.disabled.slugs
+        ),
         mode=row.integrations_mode,
         slugs=tuple(json.loads(row.integrations_slugs)),
         own_clients=frozenset(filter(None, row.own_clients.split(","))),
         operator_clients=frozenset(filter(None, row.operator_clients.split(","))),
-        disabled=disabled,
     )
