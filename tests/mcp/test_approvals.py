@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from one_runtime.agents import approvals, upkeep
+from one_runtime.agents import approvals, end_user_requests, upkeep
 from one_runtime.db.schema import agent_runs, approval_requests
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.encryption import secret_tokens
@@ -357,18 +357,18 @@ async def test_open_requests_of_one_agent_leave_room_for_those_of_another(
     client: Client, agents: Agents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await use_pages(client)
-    monkeypatch.setattr(approvals, "MAX_OPEN_OF_END_USER", approvals.MAX_OPEN + 2)
+    monkeypatch.setattr(end_user_requests, "MAX_OPEN_OF_END_USER", end_user_requests.MAX_OPEN + 2)
     async with (
         agents.connect(access="ask") as first,
         agents.connect(access="ask") as second,
     ):
-        for number in range(approvals.MAX_OPEN):
+        for number in range(end_user_requests.MAX_OPEN):
             await asked(first, body={"name": str(number)})
         refused = await first.call("call_write", **ADA)
-        assert (refused.data["code"], "20 approvals" in refused.text) == ("rate_limited", True)
+        assert (refused.data["code"], "20 open approval requests" in refused.text) == ("rate_limited", True)
         requests = [await asked(second, body={"name": name}) for name in ("Grace", "Edsger")]
         full = await second.call("call_write", **ADA)
-        assert (full.data["code"], "22 open requests" in full.text) == ("rate_limited", True)
+        assert (full.data["code"], "22 open approval requests" in full.text) == ("rate_limited", True)
         await decide(client, requests[0], "refuse")
         await asked(second)
         assert (await first.call("call_write", **ADA)).data["code"] == "rate_limited"

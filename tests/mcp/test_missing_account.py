@@ -5,8 +5,8 @@ from typing import Any, Final
 import mcp_types as types
 import pytest
 
-from one_runtime.agents import connect_requests
-from one_runtime.agents.connect_requests import MAX_OPEN
+from one_runtime.agents import connect_requests, end_user_requests
+from one_runtime.agents.end_user_requests import MAX_OPEN
 from one_runtime.mcp import tools
 from tests.application import PUBLIC_URL, Application, Client, started
 from tests.mcp.conftest import MODERN, Agent, Agents, answering, connected, request_of, use_own_page
@@ -104,7 +104,7 @@ async def test_open_requests_of_one_agent_leave_room_for_those_of_another(
     client: Client, agents: Agents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await use_own_page(client)
-    monkeypatch.setattr(connect_requests, "MAX_OPEN_OF_END_USER", MAX_OPEN + 2)
+    monkeypatch.setattr(end_user_requests, "MAX_OPEN_OF_END_USER", MAX_OPEN + 2)
     integrations = await client.integrations()
     others = [slug for slug, entry in integrations.items() if "oauth2" not in entry["supported_auth_types"]]
     slugs = ["acme", *(slug for slug in others if slug != "acme")]
@@ -117,10 +117,10 @@ async def test_open_requests_of_one_agent_leave_room_for_those_of_another(
         asked = [await ask(first, number) for number in range(MAX_OPEN)]
         assert {code for code, _ in asked} == {"connect_required"}
         code, text = await ask(first, MAX_OPEN)
-        assert (code, f"{MAX_OPEN} accounts" in text) == ("rate_limited", True)
+        assert (code, f"{MAX_OPEN} open connect requests" in text) == ("rate_limited", True)
         assert [(await ask(second, MAX_OPEN + number))[0] for number in range(2)] == ["connect_required"] * 2
         code, text = await ask(second, MAX_OPEN + 2)
-        assert (code, f"{MAX_OPEN + 2} open requests" in text) == ("rate_limited", True)
+        assert (code, f"{MAX_OPEN + 2} open connect requests" in text) == ("rate_limited", True)
         await client.connect()  # answers the request for Acme CRM
         assert (await ask(first, MAX_OPEN + 2))[0] == "connect_required"
         assert (await ask(second, MAX_OPEN + 3))[0] == "rate_limited"

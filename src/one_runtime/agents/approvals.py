@@ -11,38 +11,29 @@ for all calls of the agent with this connection for ten minutes, as long as it h
 import hashlib
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
-from urllib.parse import urlencode, urlsplit
+from datetime import datetime
+from typing import Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 
 from one_runtime.agents.caller import AgentCaller
+from one_runtime.agents.end_user_requests import LIFETIME, EndUserRequest, RequestKind, RequestLink
 from one_runtime.catalog.model import Integration
 from one_runtime.clock import rfc3339
-from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.ids import new_id
 from one_runtime.db.precondition import Precondition
 from one_runtime.db.schema import approval_requests as requests
 from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
-from one_runtime.errors import Conflict, InvalidInput, NotAllowed, NotFound, RateLimited
-from one_runtime.jobs.queue import batched_delete
+from one_runtime.errors import Conflict, InvalidInput, NotAllowed
 from one_runtime.tenancy import end_users, organizations
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record
 
-LIFETIME: Final = timedelta(minutes=10)
-"""Time for the answer and for the approved call, and the time of an approval of all calls."""
-KEPT: Final = timedelta(days=1)
-"""Time after the expiry for which the database keeps a request."""
-MAX_OPEN: Final = 20
-"""Maximum number of open requests of one agent for one end user, so that no agent uses up those of another."""
-MAX_OPEN_OF_END_USER: Final = 100
-"""Maximum number of open requests of one end user."""
 MAX_BODY: Final = 64 * 1024
 """Size of the largest body that an end user can approve, in bytes."""
 PARAMETER: Final = "approval_request_id"
@@ -132,11 +123,9 @@ class ApprovalRequestClosed(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalRequest:
+class ApprovalRequest(EndUserRequest):
     """A call that waits for the end user's answer, or has the answer. `approved_until`: see the table."""
 
-    id: str
-    organization_id: str
     end_user_id: str
     end_user_token_id: str | None
     integration_slug: str
@@ -148,14 +137,11 @@ class ApprovalRequest:
     answer: Answer | None
     answered_at: datetime | None
     approved_until: datetime | None
-    created_at: datetime
-    expires_at: datetime
 
-    def status(self, now: datetime) -> ApprovalStatus:
-        """Return the state of the request."""
-        if self.answer is not None:
-            return self.answer
-        return "expired" if self.expires_at <= now else "open"
+    @property
+    def decision(self) -> Answer | None:
+        """Return the answer, or None."""
+        return self.answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +156,6 @@ class SealedCall:
     query: str
     headers: tuple[tuple[str, str], ...]
     body: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalLink:
-    """The address of the organization's page, at which the end user signs in and answers."""
-
-    url: str
-    expires_at: datetime
-    request_id: str
 
 
 class _Candidate(NamedTuple):
@@ -203,16 +180,8 @@ class _SealedRow(NamedTuple):
     key_id: str
 
 
-class _OpenApprovals(NamedTuple):
-    of_agent: int
-    of_end_user: int
-
-
-_COLUMNS = tuple(requests.c[name] for name in ApprovalRequest.__dataclass_fields__)
 _OF_ORGANIZATION = requests.c.organization_id == bindparam("organization")
 _OF_END_USER = (_OF_ORGANIZATION, requests.c.end_user_id == bindparam("end_user"))
-_BY_ID = select(*_COLUMNS).where(_OF_ORGANIZATION, requests.c.id == bindparam("request"))
-_LIST = select(*_COLUMNS).where(_OF_ORGANIZATION).order_by(requests.c.id.desc())
 _BY_PAGE = select(*(requests.c[name] for name in _Page._fields)).where(requests.c.page_hash == bindparam("hash"))
 _SEALED = select(requests.c.sealed, requests.c.key_id).where(requests.c.id == bindparam("request"))
 _CANDIDATES = (
@@ -224,10 +193,6 @@ _CANDIDATES = (
     )
     .order_by(requests.c.id.desc())
     .limit(_MAX_CANDIDATES)
-)
-_OF_AGENT = requests.c.end_user_token_id.is_not_distinct_from(bindparam("token"))
-_COUNT_OPEN = select(func.count().filter(_OF_AGENT).label("of_agent"), func.count().label("of_end_user")).where(
-    *_OF_END_USER, requests.c.expires_at > bindparam("now"), requests.c.answer.is_(None)
 )
 _INSERT = insert(requests)
 _USE = (
@@ -245,8 +210,15 @@ _ANSWER = (
     .where(requests.c.id == bindparam("request"), requests.c.answer.is_(None), requests.c.expires_at > bindparam("now"))
     .values(answer=bindparam("new_answer"), answered_at=bindparam("now"), approved_until=bindparam("until"))
 )
-PURGE: Final = batched_delete(requests, requests.c.expires_at < bindparam("before"))
-"""Deletes the requests that expired before a time."""
+REQUESTS: Final = RequestKind(
+    "approval request",
+    PARAMETER,
+    ApprovalRequest,
+    requests,
+    ApprovalRequestClosed,
+    "Let the end user ask the agent again.",
+    requests.c.answer.is_(None),
+)
 
 
 async def require_approval(tx: Transaction, installation: Installation, caller: AgentCaller, call: ExactCall) -> None:
@@ -264,7 +236,7 @@ async def require_approval(tx: Transaction, installation: Installation, caller: 
     for candidate in candidates:
         until = candidate.approved_until
         if candidate.connection_id == call.connection_id and until is not None and until > now:
-            request = await get(tx, caller.organization_id, candidate.id)
+            request = await REQUESTS.get(tx, caller.organization_id, candidate.id)
             if (await read_call(tx, installation.vault, request)).account_id == call.account_id:
                 return
     for candidate in exact:
@@ -275,7 +247,7 @@ async def require_approval(tx: Transaction, installation: Installation, caller: 
     raise ApprovalRequired(f"The user has to approve this call: {call.method} {call.path} at {name}.", call)
 
 
-async def ask(tx: Transaction, installation: Installation, caller: AgentCaller, call: ExactCall) -> ApprovalLink:
+async def ask(tx: Transaction, installation: Installation, caller: AgentCaller, call: ExactCall) -> RequestLink:
     """Return the address at which the end user answers. Reuse an open request for the same call.
 
     Raises: NotAllowed if no end user can approve the call; RateLimited.
@@ -292,63 +264,12 @@ async def ask(tx: Transaction, installation: Installation, caller: AgentCaller, 
     for candidate in await _candidates(tx, caller, call.integration.slug, now):
         is_open = candidate.answer is None and candidate.expires_at > now
         if is_open and installation.vault.verify_mac(call.message, candidate.call_hash):
-            return _link(caller.connect_url, candidate.id, call, candidate.expires_at)
-    await _require_quota(tx, caller, now)
-    request = await _create(tx, installation, caller, call, now)
-    return _link(caller.connect_url, request.id, call, request.expires_at)
-
-
-async def _require_quota(tx: Transaction, caller: AgentCaller, now: datetime) -> None:
-    """Raises: RateLimited."""
-    open_requests = await tx.one(
-        _COUNT_OPEN,
-        _OpenApprovals,
-        organization=caller.organization_id,
-        end_user=caller.end_user_id,
-        token=caller.end_user_token_id,
-        now=now,
-    )
-    if open_requests is None:
-        return
-    seconds = round(LIFETIME.total_seconds())
-    if open_requests.of_agent >= MAX_OPEN:
-        raise RateLimited(
-            f"This agent already waits for {MAX_OPEN} approvals of the user. Wait until the user has answered some of "
-            "them.",
-            seconds,
-        )
-    if open_requests.of_end_user >= MAX_OPEN_OF_END_USER:
-        raise RateLimited(
-            f"The user already has {MAX_OPEN_OF_END_USER} open requests to approve a call. Wait until the user has "
-            "answered some of them.",
-            seconds,
-        )
-
-
-async def get(tx: Transaction, organization_id: str, request_id: str) -> ApprovalRequest:
-    """Return a request of this organization. Raises: NotFound."""
-    row = None
-    if is_id(request_id):
-        row = await tx.one(_BY_ID, ApprovalRequest, organization=organization_id, request=request_id)
-    if row is None:
-        raise NotFound(
-            f"There is no approval request {request_id[:64]!r}. Its id is the parameter {PARAMETER} of the address "
-            "that the end user opened. One Runtime deletes an approval request a day after its expiry."
-        )
-    return row
-
-
-async def list_page(
-    tx: Transaction, organization_id: str, end_user_id: str | None = None, *, limit: int, before: str | None = None
-) -> list[ApprovalRequest]:
-    """Return at most `limit` requests of an organization, newest first. With `before`, only requests before this id.
-
-    `end_user_id`: None for the requests of all end users.
-    """
-    statement = _LIST if before is None else _LIST.where(requests.c.id < before)
-    if end_user_id is not None:
-        statement = statement.where(requests.c.end_user_id == end_user_id)
-    return await tx.all(statement.limit(limit), ApprovalRequest, organization=organization_id)
+            request = await REQUESTS.get(tx, caller.organization_id, candidate.id)
+            break
+    else:
+        await REQUESTS.require_quota(tx, caller, now)
+        request = await _create(tx, installation, caller, call, now)
+    return REQUESTS.link(caller.connect_url, request, call.integration.slug)
 
 
 async def open_page(
@@ -358,15 +279,9 @@ async def open_page(
 
     Raises: NotFound; EndUserMismatch if another end user is signed in; ApprovalRequestClosed; InvalidInput.
     """
-    request = await get(tx, actor.organization_id, request_id)
-    if request.end_user_id != end_user_id:
-        raise EndUserMismatch(
-            "The approval request belongs to another end user. Show no page. Tell this user that the link is for "
-            "another user."
-        )
-    status = request.status(now)
-    if status != "open":
-        raise ApprovalRequestClosed(f"The approval request is {status}. Let the end user ask the agent again.")
+    request = await REQUESTS.get(tx, actor.organization_id, request_id)
+    REQUESTS.require_end_user(request.end_user_id, end_user_id)
+    REQUESTS.require_open(request, now)
     url = organizations.clean_link("return_url", return_url)
     if url is not None and not (await organizations.get(tx, actor.organization_id)).returns_to(url):
         raise InvalidInput.of("return_url", "must be one of your organization's return_urls")
@@ -383,7 +298,7 @@ async def find_by_token(tx: Transaction, text: str) -> ApprovalRequest | None:
     page = await tx.one(_BY_PAGE, _Page, hash=digest)
     if page is None or not secret_tokens.same(page.page_hash, digest):
         return None
-    return await get(tx, page.organization_id, page.id)
+    return await REQUESTS.get(tx, page.organization_id, page.id)
 
 
 async def read_call(tx: Transaction, vault: Vault, request: ApprovalRequest) -> SealedCall:
@@ -422,17 +337,16 @@ async def refuse(
     condition: Precondition[ApprovalRequest] | None = None,
 ) -> ApprovalRequest:
     """Refuse an open request for the end user. A second call changes nothing. Raises: NotFound; PreconditionFailed."""
-    request = await get(tx, actor.organization_id, request_id)
-    if condition is not None:
-        await condition(tx, request)
-    if request.status(now) == "open":
+
+    async def store(request: ApprovalRequest) -> None:
         await answer(tx, request, actor, "refused", now)
-    return await get(tx, actor.organization_id, request_id)
+
+    return await REQUESTS.refuse(tx, actor, request_id, now, condition, store)
 
 
 async def is_answered(tx: Transaction, caller: AgentCaller, request_id: str, now: datetime) -> bool:
     """Return True if a request of the end user has an answer or has expired."""
-    request = await get(tx, caller.organization_id, request_id)
+    request = await REQUESTS.get(tx, caller.organization_id, request_id)
     return request.end_user_id != caller.end_user_id or request.status(now) != "open"
 
 
@@ -468,16 +382,10 @@ async def _create(
     sealed_parts = {"account_id": call.account_id, **parts}
     place, vault = SealContext(requests.name, request.id, _VERSION), installation.vault
     sealed = await key_ring.seal(tx, vault, caller.organization_id, json.dumps(sealed_parts).encode(), place)
-    values: dict[str, Any] = {column.name: getattr(request, column.name) for column in _COLUMNS}
     secret = {"sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION, "call_hash": vault.mac(call.message)}
-    await tx.execute(_INSERT, **values, **secret, page_hash=None, used_at=None)
+    await tx.execute(_INSERT, **REQUESTS.values(request), **secret, page_hash=None, used_at=None)
     await record(tx, caller.actor, EventType.AGENT_WRITE_REQUESTED, now, _subject(request))
     return request
-
-
-def _link(connect_url: str, request_id: str, call: ExactCall, expires_at: datetime) -> ApprovalLink:
-    parameters = urlencode({PARAMETER: request_id, "integration": call.integration.slug})
-    return ApprovalLink(f"{connect_url}{'&' if '?' in connect_url else '?'}{parameters}", expires_at, request_id)
 
 
 def _subject(request: ApprovalRequest, **more: object) -> Subject:

@@ -11,12 +11,7 @@ async def purge(installation: Installation) -> int:
     """Delete the expired rows. Return the number of deleted rows."""
     now, database = installation.clock(), installation.database
     tokens = await run_in_batches(database, end_user_tokens.PURGE, before=now - end_user_tokens.KEPT)
-    requests = await run_in_batches(database, connect_requests.PURGE, before=now - connect_requests.KEPT)
     interrupted = now - paused_runs.INTERRUPTION_KEPT
     runs = await run_in_batches(database, paused_runs.PURGE, now=now, before=interrupted)
-    unapproved = now - authorizations.UNAPPROVED_KEPT
-    answered = await run_in_batches(
-        database, authorizations.PURGE, before=now - authorizations.KEPT, before_unapproved=unapproved
-    )
-    approved = await run_in_batches(database, approvals.PURGE, before=now - approvals.KEPT)
-    return tokens + requests + runs + answered + approved
+    kinds = (connect_requests.REQUESTS, authorizations.REQUESTS, approvals.REQUESTS)
+    return tokens + runs + sum([await kind.purge(installation) for kind in kinds])

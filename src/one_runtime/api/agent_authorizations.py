@@ -1,6 +1,6 @@
 """Serve `/v1/agent-authorizations`: requests of agents (OAuth clients) to act for an end user."""
 
-from dataclasses import asdict
+from typing import Final
 
 from pydantic import Field
 
@@ -13,11 +13,11 @@ from one_runtime.agents.authorization.authorizations import (
 )
 from one_runtime.api.agent_policy import PolicyFields, policy_of
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.end_user_requests import RequestForm
 from one_runtime.api.fields import Answer, PathId, Text, Time, example
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.context import Installation
-from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
 from one_runtime.tenancy.agent_policy import Access
 
@@ -61,6 +61,16 @@ class AgentAuthorizationAnswer(Answer, title="AgentAuthorization"):
     expires_at: Time
 
 
+def _hosts(authorization: AgentAuthorization) -> dict[str, object]:
+    return {
+        "client_host": redirect_uris.host_of(authorization.client_id),
+        "redirect_host": redirect_uris.host_of(authorization.redirect_uri),
+    }
+
+
+AUTHORIZATION_FORM: Final = RequestForm(authorizations.REQUESTS, AgentAuthorizationAnswer, _hosts)
+
+
 class AnsweredAgentAuthorization(AgentAuthorizationAnswer, title="AnsweredAgentAuthorization"):
     """An authorization, with the address to which you send the browser. Do not log `continue_url`.
 
@@ -84,9 +94,7 @@ async def get_agent_authorization(
 
     The id is the query parameter `agent_authorization_id` of your sign-in page (`agents.sign_in_url`).
     """
-    async with installation.database.read() as tx:
-        authorization = await authorizations.get(tx, caller.organization_id, agent_authorization_id)
-    return conditions.tag(agent_authorization_answer(authorization, installation))
+    return await AUTHORIZATION_FORM.read(agent_authorization_id, caller, installation, conditions)
 
 
 @router.route(
@@ -109,7 +117,7 @@ async def approve_agent_authorization(
     """
     issuer, now = installation.settings.public_url, installation.clock()
     async with installation.database.write() as tx:
-        requested = await authorizations.get(tx, caller.organization_id, agent_authorization_id)
+        requested = await authorizations.REQUESTS.get(tx, caller.organization_id, agent_authorization_id)
         granted = body.model_copy(update={"access": body.access or requested.access})
         policy = policy_of(granted, await installation.catalogs.of(tx, caller.organization_id))
         approval = Approval(body.end_user_id, policy)
@@ -133,13 +141,9 @@ async def decline_agent_authorization(
 
     A second call changes nothing.
     """
-
-    async def read(_: Transaction, authorization: AgentAuthorization) -> AgentAuthorizationAnswer:
-        return AgentAuthorizationAnswer.model_validate(_fields(authorization, installation))
-
-    now = installation.clock()
-    async with installation.database.write() as tx:
-        declined = await authorizations.decline(tx, caller.actor, agent_authorization_id, now, conditions.on(read))
+    declined = await AUTHORIZATION_FORM.refuse(
+        authorizations.decline, agent_authorization_id, caller, installation, conditions
+    )
     address = authorizations.declined_address(declined, installation.settings.public_url)
     return _answered(declined, installation, address)
 
@@ -147,19 +151,5 @@ async def decline_agent_authorization(
 def _answered(
     authorization: AgentAuthorization, installation: Installation, address: str | None
 ) -> AnsweredAgentAuthorization:
-    return AnsweredAgentAuthorization.model_validate(_fields(authorization, installation) | {"continue_url": address})
-
-
-def agent_authorization_answer(
-    authorization: AgentAuthorization, installation: Installation
-) -> AgentAuthorizationAnswer:
-    """Return the form of the API."""
-    return AgentAuthorizationAnswer.model_validate(_fields(authorization, installation))
-
-
-def _fields(authorization: AgentAuthorization, installation: Installation) -> dict[str, object]:
-    return asdict(authorization) | {
-        "status": authorization.status(installation.clock()),
-        "client_host": redirect_uris.host_of(authorization.client_id),
-        "redirect_host": redirect_uris.host_of(authorization.redirect_uri),
-    }
+    fields = AUTHORIZATION_FORM.fields(authorization, installation) | {"continue_url": address}
+    return AnsweredAgentAuthorization.model_validate(fields)

@@ -1,18 +1,16 @@
 """Serve `/v1/approval-requests`: calls of agents that end users have to approve."""
 
-from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from one_runtime.agents import approvals
-from one_runtime.agents.approvals import ApprovalRequest, ApprovalRequestClosed, ApprovalStatus
+from one_runtime.agents.approvals import ApprovalRequestClosed, ApprovalStatus
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.end_user_requests import RequestForm
 from one_runtime.api.fields import BLANK_IS_ABSENT, Answer, Body, Link, PathId, Text, Time, example
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.connecting.redirect_mode import EndUserMismatch
-from one_runtime.context import Installation
-from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
 
 router = Routes("Approval requests")
@@ -38,6 +36,9 @@ class ApprovalRequestAnswer(Answer, title="ApprovalRequest"):
     approved_until: Time | None
     created_at: Time
     expires_at: Time
+
+
+APPROVAL_FORM: Final = RequestForm(approvals.REQUESTS, ApprovalRequestAnswer)
 
 
 class OpenApproval(Body, title="ApprovalOpening"):
@@ -76,9 +77,7 @@ async def get_approval_request(
 
     The id is the query parameter `approval_request_id` of the page of your product that the end user opened.
     """
-    async with installation.database.read() as tx:
-        request = await approvals.get(tx, caller.organization_id, approval_request_id)
-    return conditions.tag(approval_request_answer(request, installation))
+    return await APPROVAL_FORM.read(approval_request_id, caller, installation, conditions)
 
 
 @router.route(
@@ -114,16 +113,5 @@ async def refuse_approval_request(
     approval_request_id: PathId, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> ApprovalRequestAnswer:
     """Refuse an open approval request for the end user. The agent learns it. A second call changes nothing."""
-
-    async def read(_: Transaction, request: ApprovalRequest) -> ApprovalRequestAnswer:
-        return approval_request_answer(request, installation)
-
-    now = installation.clock()
-    async with installation.database.write() as tx:
-        request = await approvals.refuse(tx, caller.actor, approval_request_id, now, conditions.on(read))
-    return approval_request_answer(request, installation)
-
-
-def approval_request_answer(request: ApprovalRequest, installation: Installation) -> ApprovalRequestAnswer:
-    """Return the form of the API."""
-    return ApprovalRequestAnswer.model_validate(asdict(request) | {"status": request.status(installation.clock())})
+    request = await APPROVAL_FORM.refuse(approvals.refuse, approval_request_id, caller, installation, conditions)
+    return APPROVAL_FORM.render(request, installation)

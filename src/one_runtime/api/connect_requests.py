@@ -1,14 +1,13 @@
 """Serve `/v1/connect-requests`: requests of agents that an end user connects an account."""
 
-from dataclasses import asdict
+from typing import Final
 
 from one_runtime.agents import connect_requests
-from one_runtime.agents.connect_requests import ConnectRequest, Status
+from one_runtime.agents.connect_requests import Status
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.end_user_requests import RequestForm
 from one_runtime.api.fields import Answer, PathId, Time
 from one_runtime.api.routing import Authenticated, Installed, Routes
-from one_runtime.context import Installation
-from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
 
 router = Routes("Connect requests")
@@ -28,6 +27,9 @@ class ConnectRequestAnswer(Answer, title="ConnectRequest"):
     expires_at: Time
 
 
+CONNECT_FORM: Final = RequestForm(connect_requests.REQUESTS, ConnectRequestAnswer)
+
+
 @router.route(
     "GET /v1/connect-requests/{connect_request_id}",
     scope="connect",
@@ -42,9 +44,7 @@ async def get_connect_request(
 
     The id is the query parameter `connect_request_id` of the page of your product that the end user opened.
     """
-    async with installation.database.read() as tx:
-        request = await connect_requests.get(tx, caller.organization_id, connect_request_id)
-    return conditions.tag(connect_request_answer(request, installation))
+    return await CONNECT_FORM.read(connect_request_id, caller, installation, conditions)
 
 
 @router.route(
@@ -61,16 +61,5 @@ async def decline_connect_request(
 
     A second call changes nothing.
     """
-
-    async def read(_: Transaction, request: ConnectRequest) -> ConnectRequestAnswer:
-        return connect_request_answer(request, installation)
-
-    now = installation.clock()
-    async with installation.database.write() as tx:
-        request = await connect_requests.decline(tx, caller.actor, connect_request_id, now, conditions.on(read))
-    return connect_request_answer(request, installation)
-
-
-def connect_request_answer(request: ConnectRequest, installation: Installation) -> ConnectRequestAnswer:
-    """Return the form of the API."""
-    return ConnectRequestAnswer.model_validate(asdict(request) | {"status": request.status(installation.clock())})
+    request = await CONNECT_FORM.refuse(connect_requests.decline, connect_request_id, caller, installation, conditions)
+    return CONNECT_FORM.render(request, installation)

@@ -1,17 +1,17 @@
 """Serve `/v1/end-user-exports`: everything that One Runtime stores about one end user."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from fastapi import Response
 from starlette.responses import StreamingResponse
 
-from one_runtime.agents import approvals, connect_requests, paused_runs
-from one_runtime.agents.authorization import authorizations
-from one_runtime.api.agent_authorizations import AgentAuthorizationAnswer, agent_authorization_answer
-from one_runtime.api.approval_requests import ApprovalRequestAnswer, approval_request_answer
-from one_runtime.api.connect_requests import ConnectRequestAnswer, connect_request_answer
+from one_runtime.agents import paused_runs
+from one_runtime.api.agent_authorizations import AUTHORIZATION_FORM, AgentAuthorizationAnswer
+from one_runtime.api.approval_requests import APPROVAL_FORM, ApprovalRequestAnswer
+from one_runtime.api.connect_requests import CONNECT_FORM, ConnectRequestAnswer
 from one_runtime.api.connections import ConnectionAnswer
+from one_runtime.api.end_user_requests import RequestForm
 from one_runtime.api.end_user_tokens import EndUserTokenAnswer, end_user_token_answer
 from one_runtime.api.end_users import EndUserAnswer, PathIdentifier
 from one_runtime.api.events import EventAnswer, event_answer
@@ -138,17 +138,12 @@ def _lists(installation: Installation, organization_id: str, end_user_id: str) -
         rows = await end_user_tokens.list_page(tx, *of_end_user, limit=PAGE, before=before)
         return [end_user_token_answer(row) for row in rows], _next(rows)
 
-    async def read_authorizations(tx: Transaction, before: str | None) -> _Page:
-        rows = await authorizations.list_page(tx, *of_end_user, limit=PAGE, before=before)
-        return [agent_authorization_answer(row, installation) for row in rows], _next(rows)
+    def requests_of(form: RequestForm[Any, Any]) -> _Read:
+        async def read(tx: Transaction, before: str | None) -> _Page:
+            rows = await form.kind.list_page(tx, *of_end_user, limit=PAGE, before=before)
+            return [form.render(row, installation) for row in rows], _next(rows)
 
-    async def read_connect_requests(tx: Transaction, before: str | None) -> _Page:
-        rows = await connect_requests.list_page(tx, *of_end_user, limit=PAGE, before=before)
-        return [connect_request_answer(row, installation) for row in rows], _next(rows)
-
-    async def read_approval_requests(tx: Transaction, before: str | None) -> _Page:
-        rows = await approvals.list_page(tx, *of_end_user, limit=PAGE, before=before)
-        return [approval_request_answer(row, installation) for row in rows], _next(rows)
+        return read
 
     async def read_paused_runs(tx: Transaction, before: str | None) -> _Page:
         rows = await paused_runs.list_page(tx, organization_id, now, end_user_id, limit=PAGE, before=before)
@@ -168,9 +163,9 @@ def _lists(installation: Installation, organization_id: str, end_user_id: str) -
         "connections": read_connections,
         "sessions": read_sessions,
         "end_user_tokens": read_tokens,
-        "agent_authorizations": read_authorizations,
-        "connect_requests": read_connect_requests,
-        "approval_requests": read_approval_requests,
+        "agent_authorizations": requests_of(AUTHORIZATION_FORM),
+        "connect_requests": requests_of(CONNECT_FORM),
+        "approval_requests": requests_of(APPROVAL_FORM),
         "paused_agent_runs": read_paused_runs,
         "events": read_events,
         "proxy_requests": read_proxy_requests,

@@ -65,7 +65,7 @@ async def revoke_token(visit: Visit) -> Response:
 async def list_approvals(visit: Visit) -> Response:
     """Show the calls that end users have to approve, and their answers."""
     async with visit.installation.database.read() as tx:
-        rows = await approvals.list_page(tx, visit.organization_id, limit=ROWS + 1, before=_before(visit))
+        rows = await approvals.REQUESTS.list_page(tx, visit.organization_id, limit=ROWS + 1, before=_before(visit))
         labels = await find_labels(visit, tx, [row.end_user_id for row in rows])
     return visit.render(
         "agent_approvals.html",

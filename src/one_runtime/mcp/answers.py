@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from one_runtime.agents.accounts import ConnectedIntegration, account_fields
 from one_runtime.agents.calls import AgentResponse
-from one_runtime.agents.connect_requests import LIFETIME
 from one_runtime.agents.end_user_action import ActionNeeded, PausedProgram
+from one_runtime.agents.end_user_requests import LIFETIME
 from one_runtime.agents.paused_runs import Kind
 from one_runtime.agents.shaping import compact
 from one_runtime.clock import rfc3339

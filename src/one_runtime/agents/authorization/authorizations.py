@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from one_runtime.agents.authorization import redirect_uris
 from one_runtime.agents.authorization.requests import AgentAuthorizationRequest
+from one_runtime.agents.end_user_requests import LIFETIME, EndUserRequest, RequestKind
 from one_runtime.db.engine import Transaction
-from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.ids import new_id
 from one_runtime.db.precondition import Precondition
 from one_runtime.db.schema import agent_authorizations as authorizations
 from one_runtime.encryption import secret_tokens
-from one_runtime.errors import Conflict, InvalidInput, NotFound
-from one_runtime.jobs.queue import batched_delete
+from one_runtime.errors import Conflict, InvalidInput
 from one_runtime.tenancy import end_users
 from one_runtime.tenancy.agent_policy import ACCESSES, Access, AgentPolicy
 from one_runtime.tenancy.end_users import EndUser
@@ -28,17 +28,8 @@ from one_runtime.tenancy.event_types import EventType
 from one_runtime.tenancy.events import Actor, Subject, record
 from one_runtime.tenancy.organizations import AUTHORIZATION_PARAMETER
 
-LIFETIME: Final = timedelta(minutes=10)
-"""Time in which the end user has to sign in and answer."""
-
 CODE_LIFETIME: Final = timedelta(seconds=60)
-KEPT: Final = timedelta(days=1)
-"""Time after the expiry for which the database keeps an approved authorization, to recognize a second use of the code.
-"""
-
-UNAPPROVED_KEPT: Final = timedelta(hours=1)
-"""Time after the expiry for which the database keeps every other authorization. Strangers can create authorizations."""
-
+AuthorizationDecision: TypeAlias = Literal["approved", "declined"]
 Status: TypeAlias = Literal["open", "approved", "declined", "expired"]
 
 
@@ -53,23 +44,19 @@ class AgentAuthorizationClosed(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class AgentAuthorization:
+class AgentAuthorization(EndUserRequest):
     """A request of an OAuth client to act for an end user, and its answer.
 
     `client_name`: the name that the client gives itself. `access`: the requested access. `end_user_id`, `policy`: None
     before the approval. `end_user_token_id`: the token that the client received for the code, or None.
     """
 
-    id: str
-    organization_id: str
     client_id: str
     client_name: str | None
     redirect_uri: str
     code_challenge: str
     state: str | None = field(repr=False)
     access: Access
-    created_at: datetime
-    expires_at: datetime
     declined_at: datetime | None
     approved_at: datetime | None
     end_user_id: str | None
@@ -78,13 +65,10 @@ class AgentAuthorization:
     code_expires_at: datetime | None
     end_user_token_id: str | None
 
-    def status(self, now: datetime) -> Status:
-        """Return the state of the authorization."""
-        if self.approved_at is not None:
-            return "approved"
-        if self.declined_at is not None:
-            return "declined"
-        return "expired" if self.expires_at <= now else "open"
+    @property
+    def decision(self) -> AuthorizationDecision | None:
+        """Return `approved` or `declined`, or None."""
+        return "approved" if self.approved_at is not None else "declined" if self.declined_at is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +79,21 @@ class Approval:
     policy: AgentPolicy
 
 
-_COLUMNS = tuple(authorizations.c[name] for name in AgentAuthorization.__dataclass_fields__)
+REQUESTS: Final = RequestKind(
+    "agent authorization",
+    AUTHORIZATION_PARAMETER,
+    AgentAuthorization,
+    authorizations,
+    AgentAuthorizationClosed,
+    "Let the end user add the address to the agent again.",
+    authorizations.c.approved_at.is_(None) & authorizations.c.declined_at.is_(None),
+    is_kept=authorizations.c.approved_at.is_not(None),  # to recognize a second use of the code
+)
 _IS_ID = (authorizations.c.organization_id == bindparam("organization"), authorizations.c.id == bindparam("id"))
 _INSERT = insert(authorizations)
-_BY_ID = select(*_COLUMNS).where(*_IS_ID)
-_LIST = (
-    select(*_COLUMNS)
-    .where(
-        authorizations.c.organization_id == bindparam("organization"),
-        authorizations.c.end_user_id == bindparam("end_user"),
-    )
-    .order_by(authorizations.c.id.desc())
-    .limit(bindparam("limit"))
+_BY_CODE: Final = select(*(authorizations.c[name] for name in AgentAuthorization.__dataclass_fields__)).where(
+    authorizations.c.code_hash == bindparam("hash")
 )
-_LOCKED = _BY_ID.with_for_update()
-_BY_CODE: Final = select(*_COLUMNS).where(authorizations.c.code_hash == bindparam("hash"))
 _DECLINE = update(authorizations).where(*_IS_ID).values(declined_at=bindparam("now"))
 _APPROVE = (
     update(authorizations)
@@ -124,12 +108,6 @@ _APPROVE = (
     )
 )
 _USE = update(authorizations).where(*_IS_ID).values(end_user_token_id=bindparam("token"))
-PURGE: Final = batched_delete(
-    authorizations,
-    authorizations.c.expires_at < bindparam("before_unapproved"),
-    or_(authorizations.c.approved_at.is_(None), authorizations.c.expires_at < bindparam("before")),
-)
-"""Deletes the authorizations that expired before a time (`before`), and earlier if the end user did not approve."""
 
 
 async def create(tx: Transaction, request: AgentAuthorizationRequest, now: datetime) -> str:
@@ -153,36 +131,8 @@ async def create(tx: Transaction, request: AgentAuthorizationRequest, now: datet
         code_expires_at=None,
         end_user_token_id=None,
     )
-    await tx.execute(_INSERT, **{column.name: getattr(authorization, column.name) for column in _COLUMNS})
+    await tx.execute(_INSERT, **REQUESTS.values(authorization))
     return authorization.id
-
-
-async def list_page(
-    tx: Transaction, organization_id: str, end_user_id: str, *, limit: int, before: str | None = None
-) -> list[AgentAuthorization]:
-    """Return at most `limit` authorizations that an end user has approved, newest first.
-
-    With `before`, return only authorizations before this id.
-    """
-    statement = _LIST if before is None else _LIST.where(authorizations.c.id < before)
-    return await tx.all(statement, AgentAuthorization, organization=organization_id, end_user=end_user_id, limit=limit)
-
-
-async def get(
-    tx: Transaction, organization_id: str, authorization_id: str, *, lock: bool = False
-) -> AgentAuthorization:
-    """Return an authorization of this organization. Raises: NotFound."""
-    row = None
-    if is_id(authorization_id):
-        statement = _LOCKED if lock else _BY_ID
-        row = await tx.one(statement, AgentAuthorization, organization=organization_id, id=authorization_id)
-    if row is None:
-        raise NotFound(
-            f"There is no agent authorization {authorization_id[:64]!r}. Its id is the parameter "
-            f"{AUTHORIZATION_PARAMETER} of the address that the end user opened. One Runtime deletes an authorization "
-            "an hour after its expiry if it was not approved."
-        )
-    return row
 
 
 async def approve(
@@ -194,8 +144,8 @@ async def approve(
 
     Raises: NotFound; AgentAuthorizationClosed; InvalidInput if the policy allows more than the client has requested.
     """
-    present = await get(tx, actor.organization_id, authorization_id, lock=True)
-    _require_open(present, now)
+    present = await REQUESTS.get(tx, actor.organization_id, authorization_id, lock=True)
+    REQUESTS.require_open(present, now)
     end_user_id, policy = approval.end_user_id, approval.policy
     if ACCESSES.index(policy.access) > ACCESSES.index(present.access):
         raise InvalidInput.of("access", f"must not exceed the requested access, which is {present.access}")
@@ -204,20 +154,11 @@ async def approve(
     key = {"organization": actor.organization_id, "id": present.id}
     values = {"end_user": end_user_id, "policy": policy.document, "code": code.hash, "until": now + CODE_LIFETIME}
     await tx.execute(_APPROVE, **key, **values, now=now)
-    approved = await get(tx, actor.organization_id, authorization_id)
+    approved = await REQUESTS.get(tx, actor.organization_id, authorization_id)
     subject = Subject(end_user_id, data=_details(approved, policy.access))
     await record(tx, actor, EventType.AGENT_AUTHORIZATION_APPROVED, now, subject)
     address = redirect_uris.with_parameters(present.redirect_uri, code=code.secret, state=present.state, iss=issuer)
     return approved, address
-
-
-def _require_open(authorization: AgentAuthorization, now: datetime) -> None:
-    """Raises: AgentAuthorizationClosed."""
-    status = authorization.status(now)
-    if status != "open":
-        raise AgentAuthorizationClosed(
-            f"The agent authorization is {status}. Let the end user add the address to the agent again."
-        )
 
 
 async def decline(
@@ -231,14 +172,13 @@ async def decline(
 
     Raises: NotFound; PreconditionFailed.
     """
-    present = await get(tx, actor.organization_id, authorization_id, lock=True)
-    if condition is not None:
-        await condition(tx, present)
-    if present.status(now) == "open":
-        await tx.execute(_DECLINE, organization=actor.organization_id, id=present.id, now=now)
-        subject = Subject(data=_details(present, present.access))
+
+    async def store(authorization: AgentAuthorization) -> None:
+        await tx.execute(_DECLINE, organization=actor.organization_id, id=authorization.id, now=now)
+        subject = Subject(data=_details(authorization, authorization.access))
         await record(tx, actor, EventType.AGENT_AUTHORIZATION_DECLINED, now, subject)
-    return await get(tx, actor.organization_id, authorization_id)
+
+    return await REQUESTS.refuse(tx, actor, authorization_id, now, condition, store)
 
 
 def declined_address(authorization: AgentAuthorization, issuer: str) -> str | None:
@@ -272,7 +212,7 @@ async def lock(tx: Transaction, authorization: AgentAuthorization) -> AgentAutho
     organization_id, end_user_id = authorization.organization_id, authorization.end_user_id
     if end_user_id is None or not await end_users.lock(tx, organization_id, end_user_id):
         return None
-    return await tx.one(_LOCKED, AgentAuthorization, organization=organization_id, id=authorization.id)
+    return await REQUESTS.find(tx, organization_id, authorization.id, lock=True)
 
 
 async def use_code(tx: Transaction, authorization: AgentAuthorization, end_user_token_id: str) -> None:
