@@ -39,7 +39,8 @@ fix: set-up-dev ## format, and fix what ruff can fix
 bench: set-up-dev ## run the benchmarks (ARGS=… for options)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: set-up-dev ## run the tests that compare the documentation with the code
+docs: set-up-dev ## print how the pages read, and compare the documentation with the code
+	@$(BIN)/python -m scripts.prose
 	@$(BIN)/python -m pytest -m docs $(ARGS)
 
 set-up:

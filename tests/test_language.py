@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from scripts.prose import sentences, words
 from tests.documentation import ROOT, page, pages
 from tests.in_one_test import in_one_test
 from tests.source_files import nodes
@@ -26,35 +27,9 @@ COLUMNS_OF_A_SCREEN: Final = 100
 RETIRED: Final = ROOT / "tests" / "retired_words.txt"
 TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".json"}
 
-_MARKUP: Final = re.compile(r"<[^>]+>|!\[[^\]]*\]\([^)]*\)")
-_LINK: Final = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\([^)]*\)")
-_CODE: Final = re.compile(r"`[^`]+`")
-_ITEM: Final = re.compile(r"\s*(?:[-*]|\d+\.) ")
-_END_OF_SENTENCE: Final = re.compile(r"(?<=[.!?])[\"”’')*]*\s+(?=[\"“‘(*]*[A-Z0-9])")
-_WORD: Final = re.compile(r"\w[\w’'./+:-]*")
-
-
-def blocks(text: str) -> Iterator[str]:
-    """Yield each paragraph and list item of a page's prose as one line. Omit headings and tables."""
-    block: list[str] = []
-    for line in [*text.splitlines(), ""]:
-        ends = not line.strip() or line.startswith(("#", "|", "<"))
-        if (ends or _ITEM.match(line)) and block:
-            yield " ".join(block)
-            block = []
-        if not ends:
-            block.append(_ITEM.sub("", line, count=1).strip())
-
-
-def sentences(text: str) -> Iterator[str]:
-    """Yield the sentences of a page's prose. A code span counts as one word. A link counts as the link's text."""
-    for block in blocks(text):
-        plain = _CODE.sub("Code", _LINK.sub(r"\1", _MARKUP.sub("", block)))
-        yield from _END_OF_SENTENCE.split(plain)
-
 
 def long_sentences(text: str) -> list[str]:
-    return [sentence for sentence in sentences(text) if len(_WORD.findall(sentence)) > MOST_WORDS_OF_A_SENTENCE]
+    return [sentence for sentence in sentences(text) if len(words(sentence)) > MOST_WORDS_OF_A_SENTENCE]
 
 
 @cache
@@ -138,15 +113,3 @@ def test_a_decision_fits_one_screen(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     screen_lines = sum(max(1, len(textwrap.wrap(line, COLUMNS_OF_A_SCREEN))) for line in lines)
     assert screen_lines <= MOST_LINES_OF_A_DECISION
-
-
-@pytest.mark.parametrize(
-    "text, expected",
-    [
-        ("One. Two `a.b`. Three [x. Y](z)?", ["One.", "Two Code.", "Three x.", "Y?"]),
-        ("# Title. One\n\n| a. b |\n\n- One\n  more.\n- Two.", ["One more.", "Two."]),
-        ("Version 1.2 of RFC 9110, e.g. this. Next.", ["Version 1.2 of RFC 9110, e.g. this.", "Next."]),
-    ],
-)
-def test_prose_is_split_into_sentences(text: str, expected: list[str]) -> None:
-    assert list(sentences(text)) == expected
