@@ -29,7 +29,6 @@ READ_FIRST: Final = (
 """The pages that a reader opens first. Of the API's page, only the text outside of the routes."""
 
 OPENINGS: Final = frozenset({"The", "A", "An", "This", "Each", "If"})
-YOU: Final = frozenset({"you", "your", "yours", "yourself"})
 
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ROUTE: Final = re.compile(r"^### `?[A-Z]+ /.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -39,6 +38,7 @@ _CODE: Final = re.compile(r"`[^`]+`")
 _ITEM: Final = re.compile(r"\s*(?:[-*]|\d+\.) ")
 _END_OF_SENTENCE: Final = re.compile(r"(?<=[.!?])[\"”’')*]*\s+(?=[\"“‘(*]*[A-Z0-9])")
 _WORD: Final = re.compile(r"\w[\w’'./+:-]*")
+_YOU: Final = re.compile(r"\byou(?:r|rs|rself)?\b", re.IGNORECASE)
 _PRODUCT: Final = re.compile(r"\bOne Runtime\b")
 
 
@@ -96,7 +96,7 @@ def figures(texts: Iterable[str]) -> Figures:
         mean=statistics.fmean(lengths),
         spread=statistics.pstdev(lengths),
         openings=sum(words(sentence)[0] in OPENINGS for sentence in read) / len(read),
-        you=1000 * sum(word.lower() in YOU for sentence in read for word in words(sentence)) / total,
+        you=1000 * sum(len(_YOU.findall(sentence)) for sentence in read) / total,
         product=1000 * sum(len(_PRODUCT.findall(sentence)) for sentence in read) / total,
     )
 

@@ -270,7 +270,7 @@ def test_every_json_example_is_valid(document: Page) -> None:
         json.loads(example)
 
 
-@pytest.mark.parametrize("language, name", [("python", "backend.py"), ("html", "page.html")])
+@pytest.mark.parametrize("language, name", [("python", "django_urls.py"), ("js", "express.mjs"), ("html", "page.html")])
 def test_the_readme_quotes_the_snippets_that_run(language: str, name: str) -> None:
     assert page("README.md").code(language) == [(ROOT / "docs" / "snippets" / name).read_text("utf-8")]
 
@@ -351,12 +351,11 @@ def connect_acme(demo: Demo) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md"])
-def test_curl_lines_work_as_pasted(name: str, demo: Demo, tmp_path: Path) -> None:
+def test_curl_lines_work_as_pasted(demo: Demo, tmp_path: Path) -> None:
     """A shell runs the lines. In this shell, `curl` is a function that prints its arguments."""
     (tmp_path / ".one-runtime-demo").symlink_to(demo.data)
     connect_acme(demo)
-    blocks = [block for block in page(name).code("bash") if "curl " in block]
+    blocks = [block for block in page("docs/getting-started.md").code("bash") if "curl " in block]
     pasted = "\n".join(blocks).replace("http://127.0.0.1:8000", demo.url)
     output = run_in_shell(
         f"curl() {{ printf '%s\\0' \"$@\" ''; }}\n{pasted}", tmp_path, ONE_RUNTIME_API_KEY=demo.api_key

@@ -1,13 +1,12 @@
-"""The snippets of the README and of the redirect run: a customer's backend and page connect an account."""
+"""The snippet of the mode `redirect` runs: a customer's backend connects an account."""
 
 import asyncio
+import functools
 import importlib.util
-import json
 import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -17,10 +16,10 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.fork_server import run
-from tests.running_demo import Demo, find_popup
+from tests.running_demo import Demo
 
 SNIPPETS = Path(__file__).resolve().parents[2] / "docs" / "snippets"
-END_USER = "user_of_the_readme"
+END_USER = "user_of_the_redirect"
 
 
 class _Customer(BaseHTTPRequestHandler):
@@ -38,13 +37,9 @@ class _Customer(BaseHTTPRequestHandler):
                 self.end_headers()
             case "/connected":
                 connection = self.server.backend.finish_redirect(self.server.signed_in, dict(parse_qsl(address.query)))
-                self._send("text/html", f"{connection['name']} is connected" if connection else "Nothing was connected")
+                self._send("text/html", f"{connection.name} is connected" if connection else "Nothing was connected")
             case _:
-                self._send("text/html", self.server.html)
-
-    def do_POST(self) -> None:
-        session = self.server.backend.create_session(END_USER, self.path.rpartition("/")[2])
-        self._send("application/json", json.dumps(session))
+                self.send_error(404)
 
     def _send(self, media_type: str, text: str) -> None:
         self.send_response(200)
@@ -58,7 +53,6 @@ class _Customer(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
-    html = ""
     backend: ModuleType
     signed_in = END_USER
 
@@ -90,7 +84,7 @@ def one_runtime(demo: Demo, *words: str) -> str:
 @pytest.fixture
 async def readers_environment(demo: Demo, customer: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of the snippets: the key of an organization that allows the customer's origin and return URL."""
-    create = ("organizations", "create", "The README's reader", "--allowed-origin", customer.origin)
+    create = ("organizations", "create", "A reader", "--allowed-origin", customer.origin)
     organization = await asyncio.to_thread(one_runtime, demo, *create)
     allow = ("organizations", "set", organization, "--return-url", f"{customer.origin}/connected")
     await asyncio.to_thread(one_runtime, demo, *allow)
@@ -100,55 +94,17 @@ async def readers_environment(demo: Demo, customer: _Server, monkeypatch: pytest
     )
 
 
-@contextmanager
-def snippet(name: str) -> Iterator[ModuleType]:
-    """One of the files as a module."""
-    spec = importlib.util.spec_from_file_location(f"snippet_{name}", SNIPPETS / f"{name}.py")
+@pytest.fixture
+def redirect(readers_environment: None, customer: _Server) -> Iterator[ModuleType]:
+    """The redirect's snippet, at work in the customer's server."""
+    spec = importlib.util.spec_from_file_location("snippet_redirect", SNIPPETS / "redirect.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    customer.backend = module
     yield module
-    module.api.close()
-
-
-@pytest.fixture
-def backend(readers_environment: None) -> Iterator[ModuleType]:
-    """The backend's snippet."""
-    with snippet("backend") as module:
-        yield module
-
-
-@pytest.fixture
-def redirect(readers_environment: None, customer: _Server) -> Iterator[ModuleType]:
-    """The redirect's snippet, at work in the customer's server."""
-    with snippet("redirect") as module:
-        customer.backend = module
-        yield module
-
-
-@pytest.mark.docs
-async def test_code_of_the_readme_connects_an_account(
-    page: Page, demo: Demo, customer: _Server, backend: ModuleType
-) -> None:
-    customer.backend = backend
-    customer.html = (SNIPPETS / "page.html").read_text("utf-8").replace("http://127.0.0.1:8000", demo.url)
-    await page.goto(customer.origin)
-    await page.get_by_role("button", name="Connect Acme CRM").click()
-    frame = await find_popup(page)
-    await frame.get_by_label("API key", exact=True).fill(demo.acme_key)
-    await frame.get_by_role("button", name="Connect Acme CRM").click()
-    await expect(page.locator("#connect")).to_contain_text("is connected")
-    listed = await asyncio.to_thread(backend.list_integrations, END_USER)
-    assert [entry["slug"] for entry in listed["integrations"] if entry["status"] == "connected"] == ["acme"]
-
-
-@pytest.mark.docs
-def test_code_of_the_readme_has_at_most_16_lines() -> None:
-    backend = (SNIPPETS / "backend.py").read_text("utf-8").splitlines()
-    code = [line for line in backend if line and not line.startswith(('"""', "import ", ")"))]
-    script = (SNIPPETS / "page.html").read_text("utf-8").partition('<script type="module">')[2].splitlines()
-    assert len(code) + len([line for line in script if line.strip() and "</script>" not in line]) <= 16
+    module.one_runtime.close()
 
 
 async def connect_by_redirect(page: Page, demo: Demo, customer: _Server) -> None:
@@ -174,13 +130,12 @@ async def test_code_of_the_redirect_connects_nothing_for_another_user(
     await connect_by_redirect(page, demo, customer)
     await expect(page.locator("body")).to_have_text("Nothing was connected")
     for user in (END_USER, "somebody_else"):
-        query = {"end_user_id": user, "status": "connected", "logo": "none"}
-        listed = await asyncio.to_thread(redirect.api.get, "/v1/integrations", params=query)
-        assert listed.json()["integrations"] == []
+        listed = functools.partial(redirect.one_runtime.integrations.list, end_user_id=user, status="connected")
+        assert await asyncio.to_thread(listed) == ()
 
 
 @pytest.mark.docs
 def test_getting_started_shows_the_code_of_the_redirect_unchanged() -> None:
     page = (SNIPPETS.parent / "getting-started.md").read_text("utf-8")
     code = (SNIPPETS / "redirect.py").read_text("utf-8")
-    assert code[code.index("def start_redirect") :] in page
+    assert code[code.index("from one_runtime_client") :] in page
