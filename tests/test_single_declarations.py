@@ -8,9 +8,8 @@ from functools import cache
 from typing import Final, get_args
 
 import pytest
-from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
 
-from one_runtime.catalog.model import AuthType
+from one_runtime.catalog.auth_types import AUTH_TYPES
 from one_runtime.errors import error_kinds
 from one_runtime.tenancy import api_keys
 from one_runtime.tenancy.event_types import TYPES
@@ -27,8 +26,8 @@ DECLARATIONS: Final = {
     "error codes": "errors.py",  # and each class of an error, which lists no other code
     "scopes": "tenancy/api_keys.py",
     "actors": "tenancy/events.py",
-    "auth types": "catalog/model.py",
-    "labels of auth types": "catalog/auth.py",
+    "auth types": "catalog/auth_types/__init__.py",
+    "labels of auth types": "catalog/auth_types/__init__.py",
 }
 OTHER_MEANING: Final = {
     ("error codes", "explanations/event_reasons.py"): "reasons of events, some with the name of an error",
@@ -52,8 +51,8 @@ def vocabularies() -> dict[str, frozenset[str]]:
         [kind.code for kind in own_errors],
         api_keys.SCOPES,
         ACTORS,
-        get_args(AuthType),
-        AUTH_TYPE_NAMES.values(),
+        tuple(AUTH_TYPES),
+        tuple(kind.title for kind in AUTH_TYPES.values()),
     )
     return {name: frozenset(listed) for name, listed in zip(DECLARATIONS, values, strict=True)}
 
@@ -116,4 +115,4 @@ def test_texts_exist_for_every_actor_and_scope() -> None:
 
 def test_auth_types_have_one_spelling_for_end_users_and_for_the_team() -> None:
     texts = (PACKAGE / "connect" / "texts.json").read_text("utf-8")
-    assert f'"choice.basic": "{AUTH_TYPE_NAMES["basic"]}"' in texts
+    assert f'"choice.basic": "{AUTH_TYPES["basic"].title}"' in texts

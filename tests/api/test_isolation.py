@@ -159,7 +159,9 @@ async def approval_request(application: Application, organization: str, end_user
     waiting = PausedState(b"{}", (), (WaitingCall(1, "connect", entry.slug),))
     async with application.installation.database.write() as tx:
         await paused_runs.store(tx, application.installation, caller, new_id(), waiting)
-        return (await approvals.ask(tx, application.installation, caller, call)).request_id
+        link = await approvals.ask(tx, application.installation, caller, call)
+    assert link.request_id is not None
+    return link.request_id
 
 
 async def attempt_of(application: Application, event_id: str, endpoint_id: str, organization: str) -> None:

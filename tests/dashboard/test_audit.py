@@ -40,10 +40,10 @@ async def test_events_name_their_actors(team: Team) -> None:
     await owner.post("api-keys", {"name": "Backend", "scopes": ["read"]})
     organization = team.organization_id
     await record(
-        team, "organization.updated", Actor(organization, "system", "ops"), Subject(data={"changed": ["name"]})
+        team, EventType.ORGANIZATION_UPDATED, Actor(organization, "system", "ops"), Subject(data={"changed": ["name"]})
     )
     await record(
-        team, "hosted_connection_session.failed", Actor(organization, "end_user", "user_1", "192.0.2.9"),
+        team, EventType.HOSTED_CONNECTION_SESSION_FAILED, Actor(organization, "end_user", "user_1", "192.0.2.9"),
         Subject("user_1", data={"session_id": new_id(), "reason": "consent_denied"}),
     )  # fmt: skip
     text = text_of(await owner.get("audit"))

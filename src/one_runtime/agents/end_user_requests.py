@@ -114,7 +114,7 @@ class RequestKind(Generic[R]):
         return self.select.order_by(self.table.c.id.desc())
 
     @cached_property
-    def _count_open(self) -> Select[Any]:
+    def _count_open(self) -> Select[int, int]:
         columns = self.table.c
         of_agent = columns.end_user_token_id.is_not_distinct_from(bindparam("token"))
         return select(func.count().filter(of_agent).label("of_agent"), func.count().label("of_end_user")).where(
@@ -239,5 +239,7 @@ class RequestKind(Generic[R]):
     async def purge(self, installation: Installation) -> int:
         """Delete the requests that expired long ago. Return the number of deleted rows."""
         now = installation.clock()
-        times = {"before": now - KEPT} | ({} if self.is_kept is None else {"before_brief": now - BRIEFLY_KEPT})
+        times: dict[str, Any] = {"before": now - KEPT}
+        if self.is_kept is not None:
+            times["before_brief"] = now - BRIEFLY_KEPT
         return await run_in_batches(installation.database, self._purge, **times)

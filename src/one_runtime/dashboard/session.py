@@ -1,12 +1,12 @@
-"""Begin and end the session of a browser, and write and read its cookies."""
+"""Begin and end the session of a browser."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
 from starlette.responses import Response
 
+from one_runtime.dashboard.cookies import KNOWN_BROWSER, SESSION
 from one_runtime.dashboard.declarations import SIGNED_IN, Pages
 from one_runtime.dashboard.visit import Visit
 from one_runtime.db.engine import Transaction
@@ -15,34 +15,6 @@ from one_runtime.errors import NotFound
 from one_runtime.team import dashboard_sessions
 from one_runtime.team.dashboard_sessions import LIFETIME, SignInMethod
 from one_runtime.team.sign_in import known_browsers
-
-SESSION: Final = "or_session"
-KNOWN_BROWSER: Final = "or_known_browser"
-
-
-class DashboardCookies:
-    """Writes and reads cookies. `secure`: True if the dashboard's URL is https.
-
-    The name of a cookie of an https URL starts with `__Host-`. Only this host can set such a cookie (RFC 6265bis).
-    """
-
-    def __init__(self, *, secure: bool) -> None:
-        self._secure, self._prefix = secure, "__Host-" if secure else ""
-
-    def set(self, response: Response, name: str, value: str, seconds: int) -> None:
-        """Set a cookie that scripts cannot read, and that other sites cannot send with a form."""
-        response.set_cookie(
-            self._prefix + name, value, max_age=seconds, path="/", secure=self._secure, httponly=True, samesite="lax"
-        )
-
-    def delete(self, response: Response, name: str) -> None:
-        """Delete a cookie."""
-        self.set(response, name, "", 0)
-
-    def read(self, cookies: Mapping[str, str], name: str) -> str | None:
-        """Return the value of a cookie of the browser, or None."""
-        return cookies.get(self._prefix + name) or None
-
 
 _SECONDS: Final = int(LIFETIME.total_seconds())
 

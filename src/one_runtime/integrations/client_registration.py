@@ -1,8 +1,9 @@
 """Register, read and delete OAuth clients for the API and the command line, with an event in the owner's audit log."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.model import Integration
@@ -21,6 +22,11 @@ from one_runtime.tenancy.installation_events import InstallationEventType, recor
 from one_runtime.tenancy.organizations import INSTANCE
 
 ClientEventType: TypeAlias = Literal[EventType.OAUTH_CLIENT_UPDATED, EventType.OAUTH_CLIENT_DELETED]
+
+_OF_INSTALLATION: Final[Mapping[ClientEventType, InstallationEventType]] = {
+    EventType.OAUTH_CLIENT_UPDATED: InstallationEventType.OAUTH_CLIENT_UPDATED,
+    EventType.OAUTH_CLIENT_DELETED: InstallationEventType.OAUTH_CLIENT_DELETED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,6 @@ async def record_client_event(
     """Write the event. `of_operator`: True if the operator owns the client. `slug`: the slug of the integration."""
     data = {"integration_slug": slug}
     if of_operator:
-        await record_for_installation(tx, actor.id or actor.type, InstallationEventType(kind.value), now, data)
+        await record_for_installation(tx, actor.id or actor.type, _OF_INSTALLATION[kind], now, data)
     else:
         await events.record(tx, actor, kind, now, Subject(data=data))

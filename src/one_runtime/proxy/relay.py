@@ -211,7 +211,7 @@ class _Attempts:
         return is_repeatable and self._record.attempts < MAX_ATTEMPTS
 
     def _backoff(self) -> float:
-        return _FIRST_WAIT * 2 ** (self._record.attempts - 1)
+        return _FIRST_WAIT * 2.0 ** (self._record.attempts - 1)
 
     def _returned(self, response: StreamedResponse) -> StreamedResponse:
         """Return the response for the caller."""
