@@ -35,7 +35,6 @@ OTHER_MEANING: Final = {
     ("error codes", "connect/static/connect.d.ts"): "codes of the popup's messages, documented in docs/popup.md",
     ("error codes", "connect/static/popup.js"): "the screens that the popup shows for some errors",
     ("scopes", "tenancy/roles.py"): "permissions of members, some with the name of a scope",
-    ("auth types", "catalog/tools/scaffold.py"): "the draft of each auth type, until the type's object has it",
 }
 """Files that list such words for a reason, by vocabulary."""
 

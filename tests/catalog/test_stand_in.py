@@ -21,7 +21,7 @@ from one_runtime.catalog import examples
 from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
-from one_runtime.catalog.grants import AuthorizationCode, ClientCredentials, Grant
+from one_runtime.catalog.grants import AuthorizationCode, ClientCredentials, TokenGrant
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.parts import CredentialField
@@ -203,7 +203,7 @@ async def drive_client_credentials(
     stand_in = StandIn(raw_auth(entry, auth), known, (known["client_id"], known["client_secret"]))
     answer_as(upstream, stand_in)
     typed = {part.name: known[part.name] for part in auth.fields}
-    grant: Grant = ClientCredentials(typed)
+    grant: TokenGrant = ClientCredentials(typed)
     client = ClientIdentity(known["client_id"], known["client_secret"])
     tokens = await TokenEndpoint(entry, auth, client, known).ask(egress, system_clock, grant)
     assert tokens.access_token == known["access_token"]

@@ -9,7 +9,7 @@ import pytest
 
 from one_runtime.catalog.auth_types.client_credentials import ClientCredentialsAuth
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
-from one_runtime.catalog.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
+from one_runtime.catalog.grants import AuthorizationCode, ClientCredentials, RefreshToken, ShortLivedToken, TokenGrant
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import OutboundRequest, resolve_url
@@ -126,7 +126,7 @@ def check_grants(entry: Integration, auth: OAuth2Auth) -> None:
 
 def check_exchange(_: Integration, auth: OAuth2Auth) -> None:
     """Check that a token is exchanged only if the entry says so."""
-    grant: Grant = ShortLivedToken(HELD.access_token)
+    grant: TokenGrant = ShortLivedToken(HELD.access_token)
     if auth.token.exchange is None:
         with pytest.raises(ValueError, match="exchange"):
             token_request(auth, CLIENT, grant, {})

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
-from one_runtime.catalog.grants import ClientCredentials, Grant, ShortLivedToken
+from one_runtime.catalog.grants import ClientCredentials, ShortLivedToken, TokenGrant
 from one_runtime.oauth.client import authenticate_client
 from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code
 from one_runtime.oauth.errors import (
@@ -24,7 +24,7 @@ from tests.catalog.example import oauth2
 from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, ProviderResponse, response_with, with_token
 
 
-def refused(answer: ProviderResponse, auth: OAuth2Auth | None = None, grant: Grant = REFRESH) -> OAuthError:
+def refused(answer: ProviderResponse, auth: OAuth2Auth | None = None, grant: TokenGrant = REFRESH) -> OAuthError:
     with pytest.raises(OAuthError) as caught:
         read_token_response(auth or oauth2(), CLIENT, grant, answer, NOW)
     return caught.value

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_runtime.catalog.auth_types.oauth2 import OAuth2Auth
-from one_runtime.catalog.grants import Grant
+from one_runtime.catalog.grants import TokenGrant
 from one_runtime.oauth.errors import MalformedTokenResponse, OAuthError, TokenRequestRefused
 from one_runtime.oauth.token_response import MAX_TOKEN, TokenSet, read_token_response
 from tests.catalog.example import oauth2
@@ -17,7 +17,7 @@ from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, response_with,
 HOUR = dt.timedelta(hours=1)
 
 
-def read(body: object, auth: OAuth2Auth | None = None, grant: Grant = CODE, **answer: Any) -> TokenSet:
+def read(body: object, auth: OAuth2Auth | None = None, grant: TokenGrant = CODE, **answer: Any) -> TokenSet:
     return read_token_response(auth or oauth2(), CLIENT, grant, response_with(body, **answer), NOW)
 
 

@@ -263,9 +263,10 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
     )
     catalog = Catalog.of(entries, {integration.slug: SVG.encode() for integration in entries}, "raw")
     allowed = settings.egress_allow | {("127.0.0.1", port)}
-    app = create_app(settings.model_copy(update={"egress_allow": allowed}), catalog, clock=SetClock())
+    clock = SetClock()
+    app = create_app(settings.model_copy(update={"egress_allow": allowed}), catalog, clock=clock)
     async with server, running(app) as listening:
-        application = Application(app, app.services.installation, SetClock(), acme)
+        application = Application(app, app.services.installation, clock, acme)
         organization = await application.organization()
         relay = Relay(application, upstream, listening, await application.key(organization), organization)
         client = application.client(relay.key)

@@ -8,7 +8,6 @@ from typing import Final
 
 import pytest
 
-from one_runtime.clock import system_clock
 from one_runtime.settings import Settings
 from tests.application import RunningAcme
 from tests.database import ANY_DATABASE
@@ -52,7 +51,7 @@ async def test_call_is_attempted_at_most_three_times(relay: Relay) -> None:
 
 @ANY_DATABASE
 async def test_time_in_retry_after_is_compared_with_the_clock_of_the_installation(relay: Relay) -> None:
-    in_an_hour = format_datetime(system_clock() + timedelta(hours=1), usegmt=True)
+    in_an_hour = format_datetime(relay.application.clock() + timedelta(hours=1), usegmt=True)
     relay.upstream.answers = [f"HTTP/1.1 503 Busy\r\nRetry-After: {in_an_hour}\r\nContent-Length: 0\r\n\r\n".encode()]
     relay.application.clock.advance(hours=1)
     answer = await relay.call("GET", "/x", "One-Runtime-Retry: idempotent")

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Final, Self
 from pydantic import Field, model_validator
 
 from one_runtime.catalog import examples
-from one_runtime.catalog.grants import Grant
+from one_runtime.catalog.grants import TokenGrant
 from one_runtime.catalog.oauth2 import ExpiringTokens, ScopeList, TokenEndpointSpec, TokenLifetimes
 from one_runtime.catalog.parts import (
     AccountIdentity,
@@ -318,14 +318,14 @@ class TokenAuth(AuthBase):
         return self
 
     @abstractmethod
-    def first_grant(self, credentials: Mapping[str, str], /) -> Grant | None:
+    def first_grant(self, credentials: Mapping[str, str], /) -> TokenGrant | None:
         """Return the grant for the values that the end user entered.
 
         Return None if the end user authorizes the access on the provider's page.
         """
 
     @abstractmethod
-    def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> Grant | None:
+    def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> TokenGrant | None:
         """Return the grant for a refresh. Return None if One Runtime cannot refresh the tokens.
 
         `secrets`: the stored credentials. `scopes`: the granted scopes.
@@ -379,7 +379,7 @@ class TokenAuth(AuthBase):
         yield f"- Token endpoint: `{self.token.url}`"
 
     @abstractmethod
-    def probe_grant(self, fields: Mapping[str, str], code_verifier: str, /) -> Grant:
+    def probe_grant(self, fields: Mapping[str, str], code_verifier: str, /) -> TokenGrant:
         """Return a made-up grant, with which `doctor/catalog_probe.py` tests the token endpoint without an account.
 
         `fields`: made-up values of the fields. `code_verifier`: a new PKCE code verifier.

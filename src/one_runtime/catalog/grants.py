@@ -31,7 +31,7 @@ class GrantRequest:
     authenticates_client: bool = True
 
 
-class Grant(Protocol):
+class TokenGrant(Protocol):
     """A grant that One Runtime exchanges for tokens."""
 
     name: ClassVar[str]

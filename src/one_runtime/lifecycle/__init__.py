@@ -1,1 +1,1 @@
-"""What happens to connections after they were made: checks, required reauthorization, lost keys, and their end."""
+"""The life of a connection after it was made: checks, required reauthorization, lost keys, and its end."""

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 
 from one_runtime.catalog.auth import TokenAuth
-from one_runtime.catalog.grants import Grant
+from one_runtime.catalog.grants import TokenGrant
 from one_runtime.catalog.request import OutboundRequest, assemble_request, fill_templates, resolve_url, with_query
 from one_runtime.oauth.client import ClientAuthentication, ClientIdentity, authenticate_client
 from one_runtime.oauth.scopes import scope_param
 
 
-def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: Mapping[str, str]) -> OutboundRequest:
+def token_request(
+    auth: TokenAuth, client: ClientIdentity, grant: TokenGrant, known: Mapping[str, str]
+) -> OutboundRequest:
     """Build the request for the tokens of a grant (RFC 6749, 3.2).
 
     `known`: values of the end user and of the provider for the templates of the request.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from one_runtime.catalog.auth import TokenAuth
-from one_runtime.catalog.grants import Grant
+from one_runtime.catalog.grants import TokenGrant
 from one_runtime.catalog.oauth2 import TokenResponsePaths
 from one_runtime.catalog.response import look_up
 from one_runtime.egress.response import Response
@@ -58,7 +58,7 @@ class TokenSet:
 def read_token_response(
     auth: TokenAuth,
     client: ClientIdentity,
-    grant: Grant,
+    grant: TokenGrant,
     response: Response,
     now: dt.datetime,
 ) -> TokenSet:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.catalog.grants import Grant
+from one_runtime.catalog.grants import TokenGrant
 from one_runtime.connections.credentials import Refusals, StoredCredential
 from one_runtime.tokens.state import CredentialState
 
@@ -95,7 +95,7 @@ class Refresh:
     `usable`: True if callers can use the present credentials while another process sends the refresh request.
     """
 
-    grant: Grant
+    grant: TokenGrant
     usable: bool
 
 

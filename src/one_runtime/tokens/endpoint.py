@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from one_runtime.catalog.auth import TokenAuth
-from one_runtime.catalog.grants import Grant
+from one_runtime.catalog.grants import TokenGrant
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.clock import Clock
@@ -38,7 +38,7 @@ class TokenEndpoint:
     client: ClientIdentity
     known: Mapping[str, str] = field(repr=False)
 
-    async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> TokenSet:
+    async def ask(self, egress: Egress, clock: Clock, grant: TokenGrant, *, until: float | None = None) -> TokenSet:
         """Request the tokens for a grant, such as a refresh token. `until`: the deadline, by `time.monotonic`.
 
         Raises:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias, cast
 
-from one_runtime.catalog.grants import Grant
+from one_runtime.catalog.grants import TokenGrant
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CredentialsRefused
@@ -76,7 +76,9 @@ class Lease:
 Outcome: TypeAlias = tuple[CredentialState, Decision]
 
 
-async def store_tokens(installation: Installation, state: CredentialState, grant: Grant, tokens: TokenSet) -> Outcome:
+async def store_tokens(
+    installation: Installation, state: CredentialState, grant: TokenGrant, tokens: TokenSet
+) -> Outcome:
     """Commit the new tokens before any caller receives the tokens.
 
     Until the commit, only this process has the new tokens. So the process repeats a failed commit for the time
@@ -106,7 +108,7 @@ async def store_tokens(installation: Installation, state: CredentialState, grant
             left -= min(time.monotonic() - begun, _LONGEST_ATTEMPT)
 
 
-async def _commit(installation: Installation, state: CredentialState, grant: Grant, tokens: TokenSet) -> Outcome:
+async def _commit(installation: Installation, state: CredentialState, grant: TokenGrant, tokens: TokenSet) -> Outcome:
     """Store the new tokens if the row still holds the refresh token that this process sent.
 
     Otherwise, queue the new tokens for revocation. Raises: NotFound; Unavailable.
@@ -166,7 +168,7 @@ async def _revoke_later(
 async def record_refusal(
     installation: Installation,
     state: CredentialState,
-    grant: Grant,
+    grant: TokenGrant,
     refusal: OAuthError,
     request: CredentialRequest,
 ) -> Outcome:

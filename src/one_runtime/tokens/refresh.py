@@ -22,7 +22,7 @@ from functools import partial
 from typing import Final
 
 from one_runtime.catalog.auth_types import AUTH_TYPES, oauth2_of
-from one_runtime.catalog.grants import Grant
+from one_runtime.catalog.grants import TokenGrant
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import audience_change, connections, credentials, discarding
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
@@ -429,7 +429,7 @@ async def _record_needs_reauth(
 async def _ask_provider(
     installation: Installation,
     state: CredentialState,
-    grant: Grant,
+    grant: TokenGrant,
     lease: Lease,
     request: CredentialRequest,
     answered: asyncio.Event,

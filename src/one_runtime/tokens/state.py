@@ -6,7 +6,7 @@ from datetime import datetime
 
 from one_runtime.catalog.auth import TokenAuth
 from one_runtime.catalog.auth_types import Auth, oauth2_of
-from one_runtime.catalog.grants import Grant
+from one_runtime.catalog.grants import TokenGrant
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import connections
@@ -90,7 +90,7 @@ class CredentialState:
         return (self.auth is not None and self.auth.sends_client) or self.stored.refused_client_version is not None
 
     @property
-    def refresh_grant(self) -> Grant | None:
+    def refresh_grant(self) -> TokenGrant | None:
         """Return the grant that a refresh sends, such as a refresh token. Return None if no refresh is possible."""
         if self.token_auth is None:
             return None
@@ -155,7 +155,7 @@ def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]
     return merged
 
 
-def holds_presented(current: Grant | None, presented: Grant) -> bool:
+def holds_presented(current: TokenGrant | None, presented: TokenGrant) -> bool:
     """Return True if the row's grant (`current`) has the refresh token that One Runtime sent (`presented`).
 
     The caller then stores the new tokens, even if the row's access token has changed. The provider has possibly

@@ -28,6 +28,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 revision = "v0001"
 down_revision = None
@@ -48,7 +49,13 @@ _metadata: Final = MetaData(
 
 def upgrade() -> None:
     connection = op.get_bind()
-    _metadata.create_all(connection, checkfirst=False)
+    for table in _metadata.sorted_tables:
+        connection.execute(CreateTable(table))
+    # Where two indexes serve a statement equally, SQLite takes the one that was created later. So the order is fixed,
+    # and indexes of a part of the rows come last. `create_all` has another order in each run.
+    indexes = [index for table in _metadata.sorted_tables for index in table.indexes]
+    for index in sorted(indexes, key=lambda index: (index.dialect_options["sqlite"]["where"] is not None, index.name)):
+        connection.execute(CreateIndex(index))
     connection.execute(insert(_installation).values(id=str(uuid_utils.uuid7()), compatible_revision=revision))
 
 

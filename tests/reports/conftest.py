@@ -1,0 +1,5 @@
+"""Fixtures of the reports: those of the connections."""
+
+from tests.connections.conftest import actor, database
+
+__all__ = ["actor", "database"]
