@@ -45,23 +45,6 @@ def test_public_url_of_a_loopback_server_is_its_address(listen: str, public_url:
     assert load(LISTEN=listen, PUBLIC_URL="https://connect.example.com").public_url == "https://connect.example.com"
 
 
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {"ACME_LISTEN": "0.0.0.0:8002"},
-        {"ACME_LISTEN": "127.0.0.1:8002", "LISTEN": "0.0.0.0:8000"},
-        {"ACME_LISTEN": "127.0.0.1:8002", "PUBLIC_URL": "https://connect.example.com"},
-    ],
-)
-def test_acme_is_refused_on_a_server_that_others_reach(variables: dict[str, str]) -> None:
-    assert "Acme CRM is for development" in refusal(**variables)
-
-
-def test_acme_has_an_address_of_its_own() -> None:
-    assert "must differ from ONE_RUNTIME_LISTEN" in refusal(ACME_LISTEN="127.0.0.1:8000")
-    assert "must be host:port" in refusal(ACME_LISTEN="8002")
-
-
 def test_every_setting_has_a_line_of_help() -> None:
     assert all(field.description and field.description.endswith(".") for field in Settings.model_fields.values())
 

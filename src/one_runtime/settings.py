@@ -214,13 +214,6 @@ class Settings(BaseModel):
     metrics_listen: str = Field(
         "", title="host:port", description="Address and port of the Prometheus metrics, for operators only."
     )
-    acme_listen: str = Field(
-        "",
-        title="host:port",
-        description="For development only: address and port of Acme CRM, the demo's provider. With this setting, "
-        "acme is an integration of this server. This setting, ONE_RUNTIME_LISTEN and ONE_RUNTIME_PUBLIC_URL must "
-        "all have loopback hosts.",
-    )
     operator: str = Field(
         "",
         title="name",
@@ -282,26 +275,13 @@ class Settings(BaseModel):
                 raise ValueError(f"{PREFIX}DASHBOARD_URL must have another host than {PREFIX}PUBLIC_URL")
         return self
 
-    @field_validator("listen", "metrics_listen", "acme_listen", "dashboard_listen")
+    @field_validator("listen", "metrics_listen", "dashboard_listen")
     @classmethod
     def _check_listen(cls, value: str, others: ValidationInfo) -> str:
         if value:
             parse_host_port(value)
         if value and value == others.data.get("listen"):
             raise ValueError("must differ from ONE_RUNTIME_LISTEN")
-        return value
-
-    @field_validator("acme_listen")
-    @classmethod
-    def _check_acme_listen(cls, value: str, others: ValidationInfo) -> str:
-        if value:
-            public_url, listen = (str(others.data.get(name, "")) for name in ("public_url", "listen"))
-            hosts = (parse_host_port(value)[0], parse_host_port(listen)[0], urlsplit(public_url).hostname or "")
-            if not all(is_loopback(host) for host in hosts):
-                raise ValueError(
-                    "must be empty on this server. Acme CRM is for development, so its address, ONE_RUNTIME_LISTEN "
-                    "and ONE_RUNTIME_PUBLIC_URL must be loopback"
-                )
         return value
 
     @field_validator("operator")

@@ -39,6 +39,26 @@ def test_each_server_answers_under_one_name_only(demo: Demo) -> None:
     assert (sent_on.status_code, sent_on.headers["location"]) == (307, f"{demo.product}/")
 
 
+def test_each_server_limits_heads_and_bodies_as_serve_does(demo: Demo) -> None:
+    for origin in (demo.url, demo.product, demo.acme, demo.dashboard):
+        assert httpx2.get(origin, headers={"X-Filler": "x" * 300_000}).status_code == 431
+    uploads = {
+        f"{demo.product}/api/disconnect": "application/json",
+        f"{demo.acme}/oauth/token": "application/x-www-form-urlencoded",
+    }
+    for url, media_type in uploads.items():
+        answer = httpx2.post(url, content=b"x" * 2_000_000, headers={"Content-Type": media_type})
+        assert (answer.status_code, answer.headers["content-type"]) == (413, "text/plain; charset=utf-8")
+
+
+def test_pages_use_no_camera_and_no_frame(demo: Demo) -> None:
+    for page in (demo.product, demo.acme, f"{demo.acme}/switches"):
+        headers = httpx2.get(page).headers
+        assert headers["permissions-policy"].startswith("camera=()")
+        assert headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in headers["content-security-policy"]
+
+
 def test_second_start_continues_with_the_data_of_the_first(tmp_path: Path) -> None:
     port = free_port(4)
     with running_demo(tmp_path, port) as first:

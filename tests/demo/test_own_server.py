@@ -1,22 +1,29 @@
 """`one-runtime serve --with-acme`: Acme is an integration of a developer's own server, by key and by OAuth."""
 
 import json
+import os
 import re
+import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from one_runtime.encryption.vault import new_key
 from tests.demo.steps import choose_signing_in
+from tests.fork_server import run
 from tests.operating.backups import client
 from tests.ports import free_port
 from tests.promises.serving import Served, Serving, make_key, serving
 
 pytestmark = pytest.mark.slow
+
+ONE_RUNTIME: Final = (sys.executable, "-m", "one_runtime")
 
 
 @pytest.fixture
@@ -33,6 +40,11 @@ async def served(what: Serving, tmp_path: Path) -> AsyncIterator[Served]:
 
 def acme_of(served: Served) -> str:
     return f"http://127.0.0.1:{served.port + 2}"
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Return the environment of a command with these settings."""
+    return dict(os.environ) | {f"ONE_RUNTIME_{name}": value for name, value in settings.items()}
 
 
 async def key_of_globex(served: Served) -> str:
@@ -109,13 +121,24 @@ async def test_log_names_the_address_and_the_public_url(served: Served) -> None:
     assert (line["address"], line["public_url"]) == (f"127.0.0.1:{served.port}", served.url)
 
 
-async def test_used_port_of_acme_stops_the_start_with_a_sentence(what: Serving, tmp_path: Path) -> None:
-    async with serving(what, tmp_path) as first:
-        settings = {"ONE_RUNTIME_ACME_LISTEN": f"127.0.0.1:{first.port + 2}"}
-        second = tmp_path / "second"
-        second.mkdir()
-        with pytest.raises(AssertionError) as stopped:
-            async with serving(Serving(f"sqlite:///{second}/two.db", settings=settings), second):
-                pass
-    assert f"Port {first.port + 2} cannot be used" in str(stopped.value)
-    assert "Set ONE_RUNTIME_ACME_LISTEN to another address." in str(stopped.value)
+def test_used_port_of_acme_stops_the_start_with_a_sentence(migrated_sqlite_url: str) -> None:
+    port = free_port(4)
+    settings = {"DATABASE_URL": migrated_sqlite_url, "ENCRYPTION_KEYS": new_key(), "LISTEN": f"127.0.0.1:{port}"}
+    with socket.create_server(("127.0.0.1", port + 2)):
+        process = run([*ONE_RUNTIME, "serve", "--with-acme"], environment(**settings))
+    assert process.returncode == 1
+    assert f"Port {port + 2} cannot be used" in process.stderr
+    assert "two ports above ONE_RUNTIME_LISTEN" in process.stderr
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"LISTEN": "0.0.0.0:8000"}, {"PUBLIC_URL": "https://connect.example.com"}],
+    ids=["listen", "public_url"],
+)
+def test_acme_is_refused_on_a_server_that_others_reach(settings: dict[str, str]) -> None:
+    process = run([*ONE_RUNTIME, "serve", "--with-acme"], environment(ENCRYPTION_KEYS=new_key(), **settings))
+    assert (process.returncode, process.stderr) == (
+        1,
+        "--with-acme is for development, so ONE_RUNTIME_LISTEN and ONE_RUNTIME_PUBLIC_URL must be loopback.\n",
+    )

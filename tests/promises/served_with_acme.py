@@ -46,8 +46,8 @@ def main() -> None:
     if "AGENT_PUBLISHER" in os.environ:
         port, _, certificate = os.environ["AGENT_PUBLISHER"].partition(" ")
         vars(client)["Network"] = partial(PublisherNetwork, int(port), Path(certificate))
-    vars(application)["catalog_of"] = lambda _: catalog
-    vars(loader)["load_catalog"] = lambda: catalog
+    for module in (application, loader):
+        vars(module)["load_catalog"] = lambda: catalog
     vars(server)["create_app"] = create_app_that_crashes
     cli.main()
 

@@ -161,8 +161,8 @@ def main() -> None:
         return GatedApplication(build(settings, catalog, egress=egress), gates)
 
     vars(application)["_installation"] = lambda *args: drill.hurry(installation_of(*args))
-    vars(application)["catalog_of"] = lambda _: catalog
-    vars(loader)["load_catalog"] = lambda: catalog
+    for module in (application, loader):
+        vars(module)["load_catalog"] = lambda: catalog
     vars(server)["create_app"] = create_app
     vars(server)["DrainingConfig"] = partial(DrainingConfig, loop=drill.loop)
     os.environ["ONE_RUNTIME_EGRESS_ALLOW"] = f"localhost:{port}"

@@ -100,7 +100,7 @@ class RequestMiddleware:
                 else:
                     require_utf8(scope["query_string"])
                     timeout = self.services.installation.settings.body_timeout
-                    await self.app(scope, _limit_body(scope, receive, timeout), send_with_id)
+                    await self.app(scope, limit_body(scope, receive, timeout), send_with_id)
             except OneRuntimeError as error:
                 failure = error
             except Exception as error:  # only the log contains the details
@@ -166,7 +166,7 @@ def _without_body(send: Send) -> Send:
     return send_headers
 
 
-def _limit_body(scope: Scope, receive: Receive, timeout: float) -> Receive:
+def limit_body(scope: Scope, receive: Receive, timeout: float) -> Receive:
     """Return a `receive` function that limits the body to `MAX_BODY_BYTES`.
 
     `timeout`: maximum number of seconds until the next part of the body arrives.

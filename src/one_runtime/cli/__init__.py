@@ -2,7 +2,6 @@
 
 import atexit
 import gc
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -90,17 +89,16 @@ def serve_command(
     ] = False,
 ) -> None:
     """Run the server with the settings from environment variables."""
-    from one_runtime.serving.server import serve
-    from one_runtime.settings import PREFIX, load_settings, parse_host_port
+    from one_runtime.settings import load_settings
     from one_runtime.telemetry import logs
 
     gc.set_threshold(_COLLECT_IN_SERVERS)
     settings = load_settings(workers=workers)
-    if acme and not settings.acme_listen:
-        host, port = parse_host_port(settings.listen)
-        os.environ[f"{PREFIX}ACME_LISTEN"] = f"{host}:{port + 2}"  # the environment of the server's processes
-        settings = load_settings(workers=workers)
     logs.configure(settings.log_level, settings.log_format)
+    if acme:
+        from one_runtime.cli.demo import serve_with_acme as serve
+    else:
+        from one_runtime.serving.server import serve
     serve(settings, migrate_first=migrate_first)
 
 
@@ -117,14 +115,13 @@ def demo_command(
 
     One Runtime can also call the targets in `ONE_RUNTIME_EGRESS_ALLOW`, such as an API on this machine.
     """
+    from one_runtime.cli.demo import run_demo
     from one_runtime.cli.partial_settings import load_egress_allow
-    from one_runtime.demo.server import run_demo
-    from one_runtime.serving.application import create_app
     from one_runtime.telemetry import logs
 
     gc.set_threshold(_COLLECT_IN_SERVERS)
     logs.configure("warning", "console")
-    run_demo(port=port, data=data, json=as_json, create_app=create_app, allow=load_egress_allow())
+    run_demo(port=port, data=data, json=as_json, allow=load_egress_allow())
 
 
 @app.command("migrate")

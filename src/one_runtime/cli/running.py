@@ -87,8 +87,8 @@ def load_vault() -> "Vault":
 
 def run_installed(work: Callable[["Installation"], Awaitable[T]], *, pool_size: int = 1) -> T:
     """Run work that needs an `Installation`. First register the key ring (the configured keys) in the database."""
+    from one_runtime.catalog.loader import load_catalog
     from one_runtime.context import Installation
-    from one_runtime.demo.acme_entry import allowed_targets, catalog_of
     from one_runtime.egress.client import Egress
     from one_runtime.encryption import key_ring
 
@@ -98,9 +98,9 @@ def run_installed(work: Callable[["Installation"], Awaitable[T]], *, pool_size: 
         vault = load_vault()
         async with database.write() as tx:
             await key_ring.register(tx, vault, system_clock())
-        egress = Egress(allow=allowed_targets(settings))
+        egress = Egress(allow=settings.egress_allow)
         try:
-            return await work(Installation(settings, database, catalog_of(settings), vault, egress, system_clock))
+            return await work(Installation(settings, database, load_catalog(), vault, egress, system_clock))
         finally:
             await egress.close()
 

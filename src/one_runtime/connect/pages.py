@@ -31,6 +31,7 @@ STATUSES: Final[Mapping[PageState, int]] = {
 }
 NOTICES: Final[Mapping[PageState, str]] = {"failed": "attempts"}
 NO_ANCESTORS: Final = ("'none'",)
+PERMISSIONS_POLICY: Final = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 # A page with a Cross-Origin-Embedder-Policy shows only frames with these two headers. `frame-ancestors` still decides
 # which pages can show the frame.
 _EMBEDDABLE: Final = {
@@ -148,7 +149,7 @@ def headers(
             "Cache-Control": "no-store",
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
-            "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+            "Permissions-Policy": PERMISSIONS_POLICY,
             "X-Robots-Tag": "noindex",
         }
     )

@@ -1,4 +1,6 @@
-"""Protect the demo against DNS rebinding: each server of the demo accepts requests for only one host.
+"""Limit the requests that the servers of the demo accept.
+
+Against DNS rebinding, each server of the demo accepts requests for only one host.
 
 The servers listen only on the loopback address, but an attacker's host name can resolve to the loopback address. A page
 of the attacker can then send requests from the user's browser to the demo. The `Host` header of these requests contains
@@ -12,7 +14,11 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from one_runtime.api.middleware import limit_body
+
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+_BODY_SECONDS: Final = 60.0
+"""Maximum number of seconds until the next part of a body arrives, the same as the default of `serve`."""
 
 
 class CanonicalHost:
@@ -43,3 +49,14 @@ class CanonicalHost:
         detail = f"This server answers only at http://{self._host}. Use this address."
         problem = {"title": "Misdirected request", "status": 421, "detail": detail, "code": "misdirected_request"}
         return JSONResponse(problem, status_code=421, media_type="application/problem+json")
+
+
+class LimitedBodies:
+    """Middleware that limits the bodies of requests as One Runtime's API does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limited = limit_body(scope, receive, _BODY_SECONDS) if scope["type"] == "http" else receive
+        await self._app(scope, limited, send)

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -20,26 +21,23 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from one_runtime.catalog.loader import Catalog, load_catalog
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.computing.isolation import hide_memory
 from one_runtime.demo import acme
-from one_runtime.demo.acme_entry import ACME, acme_entry, with_acme
+from one_runtime.demo.acme_entry import ACME, acme_entry, acme_operations, with_acme
 from one_runtime.demo.first_start import CUSTOMER, OWNER, DemoData, exclusive, prepare
-from one_runtime.demo.hosts import CanonicalHost
+from one_runtime.demo.hosts import CanonicalHost, LimitedBodies
 from one_runtime.demo.sample_product.backend import create_sample_product
 from one_runtime.demo.sample_product.product import FIRST_END_USER, SampleProduct
 from one_runtime.demo.sockets import bound_socket
 from one_runtime.egress.target import AllowList
 from one_runtime.errors import ConfigurationError
 from one_runtime.oauth.callback import callback_url
+from one_runtime.serving.application import create_app
+from one_runtime.serving.http_protocol import OPTIONS
+from one_runtime.serving.server import allow_open_files
 from one_runtime.settings import Settings
 from one_runtime.team.invitations import link_url
-
-AppFactory = Callable[[Settings, Catalog], ASGIApp]
-"""Type of `one_runtime.serving.application.create_app`.
-
-The caller of `run_demo` passes this function, because the order of imports does not allow `demo` to import `app`
-(docs/architecture.md).
-"""
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -65,18 +63,20 @@ class Addresses:
         self.one_runtime, self.product, self.acme, self.dashboard = (f"http://{host}" for host in self.hosts)
 
 
-def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory, allow: AllowList = frozenset()) -> None:
+def run_demo(*, port: int, data: Path, json: bool, allow: AllowList = frozenset()) -> None:
     """Run the demo until SIGINT or SIGTERM. `allow`: further targets that One Runtime may call.
 
     Raises: ConfigurationError if the demo cannot use a port or the data folder.
     """
     if not 1024 <= port <= 65_532:
         raise ConfigurationError("The demo uses four consecutive ports: --port must be between 1024 and 65532.")
+    hide_memory()
+    allow_open_files()
     addresses = Addresses(port)
     with exclusive(data), ExitStack() as stack:
         sockets = [stack.enter_context(bound_socket(LOOPBACK, number, _PORTS)) for number in addresses.ports]
         demo = asyncio.run(prepare(data, addresses.product, acme_entry(addresses.acme)))
-        apps = _create_apps(create_app, addresses, demo, allow)
+        apps = _create_apps(addresses, demo, allow)
         servers = [_Server(app, number) for app, number in zip(apps, addresses.ports, strict=False)]
         listeners = [[sockets[0], sockets[3]], [sockets[1]], [sockets[2]]]  # the dashboard is a part of One Runtime
         text = _start_up_line(addresses, demo) if json else _welcome(addresses, demo, colour=_wants_colour())
@@ -84,9 +84,7 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory, allow
             runner.run(_serve(servers, listeners, lambda: print(text, flush=True)))  # noqa: T201 - the start-up text
 
 
-def _create_apps(
-    create_app: AppFactory, addresses: Addresses, demo: DemoData, allow: AllowList
-) -> tuple[ASGIApp, ASGIApp, ASGIApp]:
+def _create_apps(addresses: Addresses, demo: DemoData, allow: AllowList) -> tuple[ASGIApp, ASGIApp, ASGIApp]:
     """Return the applications: One Runtime, the sample product and Acme.
 
     One Runtime's catalog also contains Acme. One Runtime refuses requests to loopback addresses, so the setting
@@ -104,16 +102,16 @@ def _create_apps(
         log_level="warning",
         log_format="console",
     )
-    catalog = with_acme(load_catalog(), addresses.acme)
+    catalog, operations = with_acme(load_catalog(), addresses.acme), [partial(acme_operations, addresses.acme)]
     provider = acme.Acme(demo.acme_keys)
     client, callback = demo.acme_client, callback_url(addresses.one_runtime, ACME)
     provider.register_client(callback, name=CUSTOMER, client_id=client.client_id, client_secret=client.client_secret)
     keys = {account.name: account.key for account in provider.accounts.values()}
     product = SampleProduct(addresses.product, addresses.one_runtime, demo.api_key, keys, demo.webhook_secret)
     return (
-        CanonicalHost(create_app(settings, catalog), host=host, others=(dashboard_host,)),
-        CanonicalHost(create_sample_product(product), host=product_host, redirect=True),
-        CanonicalHost(provider.app, host=acme_host),
+        CanonicalHost(create_app(settings, catalog, operations=operations), host=host, others=(dashboard_host,)),
+        CanonicalHost(LimitedBodies(create_sample_product(product)), host=product_host, redirect=True),
+        CanonicalHost(LimitedBodies(provider.app), host=acme_host),
     )
 
 
@@ -125,10 +123,8 @@ class _Server(uvicorn.Server):
             app,
             host=LOOPBACK,
             port=port,
-            log_config=None,  # the command has already configured the log
-            access_log=False,
+            **OPTIONS,
             proxy_headers=False,
-            server_header=False,
             timeout_graceful_shutdown=_GRACE,
         )
         super().__init__(config)

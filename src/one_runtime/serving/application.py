@@ -1,7 +1,7 @@
 """Build the ASGI application of a server process, and define what the process does at its start and its stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
@@ -12,12 +12,13 @@ from starlette.types import ASGIApp
 
 from one_runtime.agents.authorization.resources import PATH as MCP_PATH
 from one_runtime.agents.operations.data import read_folder
+from one_runtime.agents.operations.library import Reader
 from one_runtime.api.application import ASGI_ROUTES, ApiApplication
 from one_runtime.api.connections import connection_documents
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.routing import AsgiRoute
 from one_runtime.api.services import Services
-from one_runtime.catalog.loader import Catalog
+from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.clock import Clock, system_clock
 from one_runtime.connect.assets import load_assets
 from one_runtime.connect.preview import PopupPreview
@@ -25,7 +26,6 @@ from one_runtime.connect.routes import PopupRoutes
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import require_compatible
-from one_runtime.demo.acme_entry import allowed_targets, catalog_of, operation_readers
 from one_runtime.egress.client import Egress
 from one_runtime.egress.limits import PoolLimits
 from one_runtime.encryption import key_ring
@@ -66,21 +66,23 @@ def create_app(
     *,
     clock: Clock = system_clock,
     egress: Egress | None = None,
+    operations: Sequence[Reader] = (),
 ) -> RequestMiddleware:
     """Build the application of one installation.
 
     The application opens the database at the start of the server, and closes the database when the server stops.
-    Tests replace `clock` and `egress` (the outbound network).
+    Tests replace `clock` and `egress` (the outbound network). `operations` read further functions for agents.
 
     Raises: ConfigurationError if a setting is invalid, such as the database URL or an encryption key.
     """
     if not structlog.is_configured():
         logs.configure(settings.log_level, settings.log_format)
-    services = Services.of(_installation(settings, catalog or catalog_of(settings), clock, egress))
+    services = Services.of(_installation(settings, catalog or load_catalog(), clock, egress))
     logo_url = partial(services.integration_list.renderer.logo_url, logo="url")
     popup = PopupRoutes(services.installation, logo_url).routes()
-    readers = (read_folder, *operation_readers(services.installation.catalog))
-    agents = McpEndpoint(services.installation, services.authenticator, services.proxy_calls, readers)
+    agents = McpEndpoint(
+        services.installation, services.authenticator, services.proxy_calls, (read_folder, *operations)
+    )
     mcp_routes = [
         AsgiRoute(path, agents.handle, methods=["POST"]) for path in (MCP_PATH, MCP_PATH + "/{organization_id}")
     ]
@@ -119,7 +121,7 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
     # each call must get a connection (docs/decisions/0024-bulkheads.md).
     calls = settings.proxy_calls
     proxy_limits = PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=calls, per_tenant=calls)
-    allow = allowed_targets(settings)
+    allow = settings.egress_allow
     return Installation(
         settings=settings,
         database=create_database(

@@ -265,6 +265,15 @@ class HttpProtocol(HttpToolsProtocol):
         self._close()
 
 
+OPTIONS: Final[dict[str, Any]] = {
+    "http": HttpProtocol,
+    "access_log": False,
+    "log_config": None,  # the command configures the log
+    "server_header": False,
+}
+"""Options of uvicorn for every web server of One Runtime, so that all have the limits of `HttpProtocol`."""
+
+
 def _limit_silence(connection: socket.socket | None, send_seconds: float) -> None:
     if connection is None or connection.family not in {socket.AF_INET, socket.AF_INET6}:
         return

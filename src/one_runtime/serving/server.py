@@ -8,10 +8,11 @@ import errno
 import gc
 import resource
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from starlette.types import ASGIApp
 
@@ -22,14 +23,13 @@ from one_runtime.db.access import require_usable
 from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.migrations import migrate_configured, require_compatible
 from one_runtime.db.server_lock import hold_server_lock
-from one_runtime.demo.development import acme_served
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
 from one_runtime.jobs import liveness
 from one_runtime.serving.application import create_app
 from one_runtime.serving.draining import DrainingConfig, DrainingServer
-from one_runtime.serving.http_protocol import HttpProtocol
+from one_runtime.serving.http_protocol import OPTIONS
 from one_runtime.serving.supervisor import PATIENCE, Supervisor
 from one_runtime.settings import Settings, load_settings, parse_host_port
 from one_runtime.telemetry import exporting, logs
@@ -95,13 +95,24 @@ GRACE: Final = 30
 OPEN_FILES: Final = 65_536
 """Limit of open files, the same as `LimitNOFILE` in deploy/one-runtime.service."""
 
+AppFactory: TypeAlias = Callable[[Settings], ASGIApp]
+
 log = Logger()
 
 
-def serve(settings: Settings, *, migrate_first: bool) -> None:
+def serve(
+    settings: Settings,
+    *,
+    migrate_first: bool,
+    build: AppFactory | None = None,
+    beside: Callable[[Settings], AbstractContextManager[object]] = nullcontext,
+) -> None:
     """Migrate the database, and serve until the process receives a signal.
 
     The function always migrates SQLite. The function migrates PostgreSQL only with `migrate_first`.
+
+    `build`: builds the application, in each server process. None: `create_app`. `beside`: what runs in the first
+    process while the server serves, from the migration on.
 
     Raises: ConfigurationError if the server cannot start.
     """
@@ -112,11 +123,11 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
         raise ConfigurationError(
             "SQLite allows only one server process. Set ONE_RUNTIME_WORKERS to 1, or use PostgreSQL."
         )
-    _allow_open_files()
+    allow_open_files()
     require_usable(url)
     # With several workers, the supervisor builds this application only to check the settings. Otherwise, each worker
     # would print the error message about an invalid setting.
-    app = _prepare(settings) if settings.workers == 1 else create_app(settings)
+    app = (_prepare if settings.workers == 1 else _create)(settings, build)
     with ExitStack() as stack:
         listeners = stack.enter_context(bound_listeners(settings.listen))
         if settings.dashboard_listen:
@@ -130,25 +141,21 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
         if is_new:
             log.warning("database_created", path=str(Path(path or "").resolve()))
         asyncio.run(_verify(settings))
-        if settings.acme_listen:
-            stack.enter_context(acme_served(settings))
+        stack.enter_context(beside(settings))
         if settings.metrics_listen:
             stack.enter_context(metrics_served(parse_host_port(settings.metrics_listen), workers=settings.workers))
-        _run(app, settings, listeners)
+        _run(app if settings.workers == 1 else partial(served_app, build), settings, listeners)
 
 
-def _run(app: ASGIApp, settings: Settings, listeners: list[socket.socket]) -> None:
+def _run(app: ASGIApp | Callable[[], ASGIApp], settings: Settings, listeners: list[socket.socket]) -> None:
     host, port = parse_host_port(settings.listen)
     config = DrainingConfig(
-        app if settings.workers == 1 else "one_runtime.serving.server:served_app",
+        app,
         factory=settings.workers > 1,
         host=host,
         port=port,
-        http=HttpProtocol,
+        **OPTIONS,
         workers=settings.workers,
-        access_log=False,
-        server_header=False,
-        log_config=None,
         log_level=settings.log_level,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
@@ -166,7 +173,7 @@ def _run(app: ASGIApp, settings: Settings, listeners: list[socket.socket]) -> No
             DrainingServer(config).run(listeners)
 
 
-def _allow_open_files() -> None:
+def allow_open_files() -> None:
     """Raise the limit of open files to `OPEN_FILES`, or to the maximum that the system allows.
 
     The usual limit of 1,024 exists for programs that use select(2). One Runtime does not use select(2). Each proxy call
@@ -201,16 +208,20 @@ async def _verify(settings: Settings) -> None:
         await database.close()
 
 
-def served_app() -> ASGIApp:
+def served_app(build: AppFactory | None = None) -> ASGIApp:
     """Return the application of a server process, with the settings of the environment."""
     hide_memory()
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
-    return _prepare(settings)
+    return _prepare(settings, build)
 
 
-def _prepare(settings: Settings) -> ASGIApp:
+def _prepare(settings: Settings, build: AppFactory | None) -> ASGIApp:
     exporting.set_up()
-    app = create_app(settings)
+    app = _create(settings, build)
     gc.freeze()  # excludes long-lived objects from every garbage collection
     return app
+
+
+def _create(settings: Settings, build: AppFactory | None) -> ASGIApp:
+    return (build or create_app)(settings)

@@ -10,6 +10,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from one_runtime.connect.pages import PERMISSIONS_POLICY
+
 _LOGO: Final = (files("one_runtime.demo") / "acme.svg").read_bytes()
 _STYLE: Final = (files(__package__) / "pages" / "style.css").read_text("utf-8")
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -56,6 +58,8 @@ def _headers(form_action: str) -> dict[str, str]:
             "base-uri 'none'; frame-ancestors 'none'"
         ),
         "Cache-Control": "no-store",
+        "Permissions-Policy": PERMISSIONS_POLICY,
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
     }

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime.catalog.popular import POPULARITY
+from one_runtime.connect.pages import PERMISSIONS_POLICY
 from one_runtime.demo.sample_product.agent_links import AgentLink
 from one_runtime.demo.sample_product.product import END_USERS, SampleProduct
 from one_runtime.demo.sample_product.returning import ReturnOutcome
@@ -88,6 +89,8 @@ def _read(name: str) -> str:
 _PAGE: Final = _read("page.html")
 _HEADERS: Final = {
     "Cache-Control": "no-cache",
+    "Permissions-Policy": PERMISSIONS_POLICY,
     "Referrer-Policy": "strict-origin",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
