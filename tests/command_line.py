@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -42,11 +42,28 @@ class CommandResult:
         (sentence,) = self.err.splitlines()
         return sentence
 
+    @property
+    def usage_error(self) -> str:
+        """Return the message of a usage error: the last line on standard error, after the usage of the command."""
+        assert (self.code, self.out) == (2, "")
+        assert "Traceback" not in self.err
+        return self.err.splitlines()[-1].removeprefix("Error: ")
+
 
 Run = Callable[..., CommandResult]
 
+
 _command_of = cache(typer.main.get_command)
 """Typer makes the commands of an application at each call, which takes longer than most commands."""
+
+
+def commands(command: Any = None, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the words and the object of each command of `one-runtime` that is no group."""
+    command = command or _command_of(cli.app)
+    if not hasattr(command, "commands"):
+        yield words, command
+    for name, subcommand in getattr(command, "commands", {}).items():
+        yield from commands(subcommand, *words, name)
 
 
 @pytest.fixture

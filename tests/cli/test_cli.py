@@ -177,9 +177,7 @@ def test_version_is_the_version_of_the_package(bare: Run) -> None:
 
 
 def test_unknown_command_is_a_usage_error(bare: Run) -> None:
-    result = bare("nothing")
-    assert (result.code, result.out) == (2, "")
-    assert "There is no such command" in result.err
+    assert bare("nothing").usage_error == "No such command '…'."
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import typer
 
 from benchmarks.commands import COMMANDS, OMITTED, Command
 from one_runtime import cli
+from tests.command_line import commands
 from tests.sealed_rows import FIRST
 
 PROGRAM: Final = Path(sys.executable).with_name("one-runtime")
@@ -41,38 +42,28 @@ SLOW_MODULES: Final = {
 }
 """Modules whose import takes more than 10 ms."""
 
-OF_THE_DATABASE: Final = {"prometheus_client", "pydantic", "sqlalchemy"}
-"""The slow modules that every command needs that uses the database."""
-
-OF_THE_CATALOG: Final = {"one_runtime.catalog.loader", "one_runtime.catalog.model"}
-OF_CONNECTIONS: Final = {"cryptography", "yarl", *OF_THE_CATALOG}
-"""Further slow modules of commands that use the functions of connections or sessions."""
+FOR_EACH_LIST: Final = {
+    "cryptography",
+    "one_runtime.catalog.loader",
+    "one_runtime.catalog.model",
+    "prometheus_client",
+    "pydantic",
+    "sqlalchemy",
+    "yaml",
+    "yarl",
+}
+"""The slow modules that a command may import that lists something."""
 
 IMPORTED: Final[dict[str, set[str]]] = {
-    "--help": {"rich"},
+    "--help": set(),
     "--version": set(),
-    "organizations list": OF_THE_DATABASE,
-    "events list": OF_THE_DATABASE,
-    "proxy-requests list": OF_THE_DATABASE,
-    "keys list": OF_THE_DATABASE | {"cryptography"},
-    "installation events": OF_THE_DATABASE,
-    "installation hold": OF_THE_DATABASE,
-    "installation show": OF_THE_DATABASE | OF_CONNECTIONS,
-    "connections list": OF_THE_DATABASE | OF_CONNECTIONS,
-    "connections show nothing": OF_THE_DATABASE | OF_CONNECTIONS,
-    "sessions list": OF_THE_DATABASE | OF_CONNECTIONS,
-    "end-users list --organization nothing": OF_THE_DATABASE | OF_CONNECTIONS,
-    "webhooks list": OF_THE_DATABASE | OF_CONNECTIONS,
-    "oauth-clients list": OF_THE_DATABASE | OF_CONNECTIONS,
-    "oauth-clients delete hubspot": OF_THE_DATABASE | OF_CONNECTIONS,
-    "custom-integrations list --organization nothing": OF_THE_DATABASE | OF_CONNECTIONS,
-    "custom-integrations delete x-crm --organization nothing": OF_THE_DATABASE | OF_CONNECTIONS,
-    "connections check nothing": OF_THE_DATABASE | OF_CONNECTIONS,
-    "integrations disable hubspot": OF_THE_DATABASE | OF_THE_CATALOG,
-    "integrations enable hubspot": OF_THE_DATABASE | OF_THE_CATALOG,
-    "integrations list-disabled": OF_THE_DATABASE,
-    "catalog search hubspot": {"one_runtime.catalog.loader", "one_runtime.catalog.model", "pydantic"},
-    "api-keys revoke nothing": OF_THE_DATABASE,
+    "organizations list": {"prometheus_client", "pydantic", "sqlalchemy"},
+    **{
+        " ".join((*words, *("--organization nothing" for param in command.params if param.required))): FOR_EACH_LIST
+        for words, command in commands()
+        if words[-1] in {"list", "list-disabled"}
+    },
+    "catalog search hubspot": {"one_runtime.catalog.loader", "one_runtime.catalog.model", "pydantic", "yaml", "yarl"},
 }
 """The slow modules that each command may import."""
 
@@ -115,19 +106,19 @@ def test_command_imports_no_further_slow_module_and_searches_no_cycles(words: st
     assert slow_steps(words, migrated_sqlite_url) - IMPORTED[words] == set()
 
 
-def commands(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield the words and the object of each command."""
-    if not hasattr(command, "commands"):
-        yield words, command
-    for name, subcommand in getattr(command, "commands", {}).items():
-        yield from commands(subcommand, *words, name)
+def test_each_module_defines_the_subcommands_of_the_table() -> None:
+    for group in cli._GROUPS.values():
+        for module, names in group.modules.items():
+            holder = typer.Typer()
+            holder.add_typer(import_module(f"one_runtime.cli.{module}").app)
+            assert list(typer.main.get_group(holder).commands) == names.split(), module
 
 
 def test_every_command_with_a_result_prints_the_result_as_json_on_request() -> None:
     def options(command: Any) -> set[str]:
         return {name for param in command.params for name in param.opts}
 
-    everything = dict(commands(typer.main.get_command(cli.app)))
+    everything = dict(commands())
     assert len(everything) > 50
     assert {words for words, command in everything.items() if "--json" not in options(command)} == set(WITHOUT_JSON)
 
@@ -135,7 +126,7 @@ def test_every_command_with_a_result_prints_the_result_as_json_on_request() -> N
 def test_benchmark_names_only_commands_that_exist() -> None:
     measured = {Command(words).name for words in COMMANDS} - {"keys --help"}
     assert measured.isdisjoint(OMITTED)
-    assert measured | OMITTED.keys() <= {" ".join(words) for words, _ in commands(typer.main.get_command(cli.app))}
+    assert measured | OMITTED.keys() <= {" ".join(words) for words, _ in commands()}
 
 
 @pytest.mark.parametrize("words", [("-h",), ("keys", "-h"), ("keys", "new", "-h"), ("doctor", "-h")])

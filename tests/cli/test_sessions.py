@@ -92,4 +92,4 @@ def test_unknown_session_and_organization_are_refused(run: Run) -> None:
         for identifier in (new_id(), "nothing"):
             assert "one-runtime sessions list" in run("sessions", verb, identifier).sentence
     assert "one-runtime organizations list" in run("sessions", "list", "--organization", "x").sentence
-    assert "--cursor must be an id" in run("sessions", "list", "--cursor", "x").sentence
+    assert "'--cursor': must be an id" in run("sessions", "list", "--cursor", "x").usage_error

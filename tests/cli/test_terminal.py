@@ -5,14 +5,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-import typer
 
-from one_runtime import cli
 from one_runtime.cli.terminal import print_json, print_rows, printable
 from one_runtime.encryption.vault import new_key
 from tests.command_line import Run
@@ -20,13 +17,6 @@ from tests.command_line import Run
 PROGRAM: Final = Path(sys.executable).with_name("one-runtime")
 HOSTILE: Final = "Ada\x1b[2J\x9b2J\u202e\udcff\x7f"
 """A name that clears the screen of a terminal, and that reverses the text after it."""
-
-
-def subcommands(command: Any, *words: str) -> Iterator[tuple[str, ...]]:
-    """Yield the words of each subcommand, and of each group."""
-    yield words
-    for name, subcommand in getattr(command, "commands", {}).items():
-        yield from subcommands(subcommand, *words, name)
 
 
 def test_names_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,12 +41,6 @@ def test_table_has_titles_and_joins_lists(capsys: pytest.CaptureFixture[str]) ->
         ["Northwind", "https://a.example https://b.example", "yes"],
         ["Globex", "-", "-"],
     ]
-
-
-def test_help_of_each_command_names_values_and_not_types_of_python(bare: Run) -> None:
-    for words in subcommands(typer.main.get_command(cli.app)):
-        result = bare(*words, "-h")
-        assert (result.code, re.findall(r"<(?:str|int|bool|float|list|path|file|directory)\b", result.out)) == (0, [])
 
 
 @pytest.mark.slow

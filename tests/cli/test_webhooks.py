@@ -116,5 +116,5 @@ def test_wrong_values_are_explained(run: Run) -> None:
     assert "--type" in run("webhooks", "create", organization, "--type", "connection").sentence
     assert "has no URL" in run("webhooks", "update", pull, "--url", URL).sentence
     assert "has no URL" in run("webhooks", "test", pull).sentence
-    assert "must be one of: active, paused" in run("webhooks", "update", pull, "--status", "disabled").sentence
+    assert "is not one of 'active', 'paused'" in run("webhooks", "update", pull, "--status", "disabled").usage_error
     assert "one-runtime organizations list" in run("webhooks", "create", new_id()).sentence

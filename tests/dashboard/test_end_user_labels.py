@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from one_runtime.dashboard.end_user_labels import path_part
+from one_runtime.dashboard.end_user_paths import path_part
 from tests.dashboard.team import Team
 
 ID = "user/7"

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from one_runtime.dashboard.end_user_labels import identifier_of, path_part
+from one_runtime.dashboard.end_user_paths import identifier_of, path_part
 from tests.application import ACME_KEYS
 from tests.dashboard.team import Team, TeamBrowser, text_of
 from tests.in_one_test import in_one_test

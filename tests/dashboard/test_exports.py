@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import delete
 from starlette.types import Message
 
+from one_runtime.dashboard.cookies import SESSION
 from one_runtime.dashboard.exports import MAX_EXPORTS
-from one_runtime.dashboard.session import SESSION
 from one_runtime.db.schema import dashboard_sessions, memberships
 from tests.dashboard.team import FORM, Team, TeamBrowser, text_of
 from tests.waiting import eventually

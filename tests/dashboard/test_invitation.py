@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import httpx2
 
-from one_runtime.dashboard.session import SESSION
+from one_runtime.dashboard.cookies import SESSION
 from one_runtime.team import invitations
 from one_runtime.team.invitations import link_url
 from one_runtime.tenancy.events import Actor

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from one_runtime.dashboard.account import describe_browser
-from one_runtime.dashboard.session import SESSION
+from one_runtime.dashboard.cookies import SESSION
 from one_runtime.db.schema import dashboard_sessions as sessions_table
 from one_runtime.team import invitations
 from one_runtime.team.sign_in import totp

@@ -2,39 +2,81 @@
 
 import atexit
 import gc
+import re
 import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
 from one_runtime import __version__
-from one_runtime.cli.demo_data import DEMO_FOLDER
-from one_runtime.cli.groups import HELP_OPTIONS, NamedValues, lazy_group
-from one_runtime.cli.terminal import AsJson, explain_file_error, print_json, printable, require_utf8
+from one_runtime.cli.options import AsJson
+from one_runtime.cli.terminal import explain_file_error, print_json, printable, require_utf8
 from one_runtime.errors import OneRuntimeError
 from one_runtime.serving.hangup import ignore_hangup
 from one_runtime.telemetry.logger import log_errors_only
 
+HELP_OPTIONS: Final = ["--help", "-h"]
+
+
+class _Group(NamedTuple):
+    """A group of subcommands. `modules`: the names of the subcommands, by the module that defines them."""
+
+    help: str
+    modules: Mapping[str, str]
+
+
 _GROUPS: Final = {
-    "catalog": "The catalog of integrations.",
-    "organizations": "Organizations (tenants).",
-    "api-keys": "API keys of organizations.",
-    "members": "The members of organizations' teams, who use the dashboard.",
-    "keys": "Encryption keys.",
-    "installation": "The live database, and copies of the database.",
-    "integrations": "Integrations of the whole installation.",
-    "oauth-clients": "OAuth clients that are registered with providers.",
-    "custom-integrations": "The integrations that organizations define themselves.",
-    "end-users": "The users of organizations' products.",
-    "sessions": "Hosted connection sessions of all organizations.",
-    "connections": "The connections of all organizations.",
-    "events": "The audit log of all organizations.",
-    "webhooks": "Webhook endpoints: local development with an API key, and the endpoints of all organizations.",
-    "tools": "The functions that agents can call.",
-    "proxy-requests": "The calls through the proxy of all organizations.",
+    "catalog": _Group(
+        "The catalog of integrations.",
+        {
+            "catalog": "list search show check export",
+            "catalog_trial": "test",
+            "catalog_new": "new",
+            "catalog_probe": "probe",
+        },
+    ),
+    "organizations": _Group(
+        "Organizations (tenants).",
+        {"organizations": "create list set", "organization_export": "export", "organization_deletion": "delete"},
+    ),
+    "api-keys": _Group("API keys of organizations.", {"api_keys": "create list revoke"}),
+    "members": _Group(
+        "The members of teams, who use the dashboard.",
+        {"members": "invite list set-role remove sign-out"},
+    ),
+    "keys": _Group("Encryption keys.", {"keys": "new list activate disable abandon reseal"}),
+    "installation": _Group(
+        "The live database, and copies of the database.", {"installation": "show confirm hold events"}
+    ),
+    "integrations": _Group(
+        "Integrations of the whole installation.", {"integrations": "disable enable list-disabled failures"}
+    ),
+    "oauth-clients": _Group("OAuth clients that are registered with providers.", {"oauth_clients": "set list delete"}),
+    "custom-integrations": _Group(
+        "Integrations that organizations define themselves.", {"custom_integrations": "list show set delete"}
+    ),
+    "end-users": _Group("The users of organizations' products.", {"end_users": "list show delete"}),
+    "sessions": _Group("Hosted connection sessions of all organizations.", {"sessions": "list show cancel"}),
+    "connections": _Group(
+        "The connections of all organizations.",
+        {"connections": "list show", "connection_actions": "delete check refresh require-reauth"},
+    ),
+    "events": _Group("The audit log of all organizations.", {"events": "list"}),
+    "webhooks": _Group(
+        "Webhook endpoints, and the development of receivers.",
+        {
+            "webhooks": "list show create update delete rotate-secret test deliveries retry replay",
+            "webhook_forwarding": "listen trigger",
+        },
+    ),
+    "tools": _Group("The functions that agents can call.", {"tools": "fetch list check remove"}),
+    "proxy-requests": _Group("The calls through the proxy of all organizations.", {"proxy_requests": "list"}),
 }
-"""The groups of subcommands, with their help. The module with the name of the group defines the subcommands."""
 
 _COLLECT_AFTER: Final = 200_000
 """Number of new objects after which Python looks for reference cycles.
@@ -45,15 +87,83 @@ Modules contain many objects and few cycles. With this number, Python does not l
 _COLLECT_IN_SERVERS: Final = 50_000
 """The same number for servers. With a higher number, each search would delay requests longer."""
 
+
+class _Commands(MutableMapping[str, Any]):
+    """The subcommands of a group. The first use of a subcommand imports its module."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = {name: module for module, names in modules.items() for name in names.split()}
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            module = import_module(f"one_runtime.cli.{self._modules[name]}")
+            holder = typer.Typer(rich_markup_mode=None)
+            holder.add_typer(module.app)
+            self._loaded |= typer.main.get_group(holder).commands
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name], self._modules[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+def _lazy_group(modules: Mapping[str, str]) -> type[TyperGroup]:
+    class LazyGroup(TyperGroup):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.commands = _Commands(modules)
+
+    return LazyGroup
+
+
+class _Program(TyperGroup):
+    """The group of all commands. Its usage errors are Typer's own, without what the user typed (decision 82)."""
+
+    def make_context(self, *words: Any, **options: Any) -> Any:
+        with _typed_words_removed():
+            return super().make_context(*words, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _typed_words_removed():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _typed_words_removed() -> Iterator[None]:
+    """Remove the words of the command line from the message of a usage error. A word can be a secret.
+
+    Names of commands and of options stay.
+    """
+    try:
+        yield
+    except typer.TyperException as error:
+        ctx, param, option = (getattr(error, name, None) for name in ("ctx", "param", "option_name"))
+        names = {"", option, *(param.opts if param else ()), *(ctx.command_path.split() if ctx else ())}
+        typed = {text for word in sys.argv[1:] if word not in names for text in (word, word.partition("=")[2])}
+        for text in sorted(typed - names, key=len, reverse=True):
+            spellings = rf"{re.escape(text)}|{re.escape(repr(text)[1:-1])}"  # Typer escapes control characters
+            error.message = re.sub(rf"(?<!\w)(?:{spellings})(?!\w)", "…", error.message)
+        raise
+
+
 app = typer.Typer(
-    cls=NamedValues,
+    cls=_Program,
     no_args_is_help=True,
+    rich_markup_mode=None,
     context_settings={"help_option_names": HELP_OPTIONS},
     help="One Runtime: embedded integrations, self-hosted.",
 )
-for name, text in _GROUPS.items():
-    module = f"one_runtime.cli.{name.replace('-', '_')}"
-    app.add_typer(typer.Typer(cls=lazy_group(module), no_args_is_help=True, help=text), name=name)
+for name, group in _GROUPS.items():
+    app.add_typer(typer.Typer(cls=_lazy_group(group.modules), no_args_is_help=True, help=group.help), name=name)
 
 
 def _print_version(wanted: bool) -> None:
@@ -88,7 +198,7 @@ def serve_command(
         ),
     ] = False,
 ) -> None:
-    """Run the server with the settings from environment variables."""
+    """Run the server. Environment variables contain its settings."""
     from one_runtime.settings import load_settings
     from one_runtime.telemetry import logs
 
@@ -108,10 +218,10 @@ def demo_command(
     port: Annotated[
         int, typer.Option(min=1024, max=65532, help="Port of One Runtime. The demo also uses the next three ports.")
     ] = 8000,
-    data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = DEMO_FOLDER,
+    data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path(".one-runtime-demo"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when the demo is ready.")] = False,
 ) -> None:
-    """Run One Runtime on this machine, with a sample product and a demo provider.
+    """Run a demo on this machine. It has a sample product and a demo provider.
 
     One Runtime can also call the targets in `ONE_RUNTIME_EGRESS_ALLOW`, such as an API on this machine.
     """
@@ -126,7 +236,7 @@ def demo_command(
 
 @app.command("migrate")
 def migrate_command(*, as_json: AsJson = False) -> None:
-    """Migrate the database to the schema of this One Runtime version."""
+    """Migrate the database to the schema of this version."""
     from one_runtime.db.database_url import sqlite_path
     from one_runtime.db.migrations import HEAD, current_revision, migrate_configured
     from one_runtime.settings import load_settings
@@ -175,7 +285,7 @@ def copy_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Move the installation from SQLite to an empty PostgreSQL database. Stop the server first."""
+    """Move the installation from SQLite to PostgreSQL. The new database must be empty. Stop the server first."""
     from one_runtime.cli.copying import copy_installation
 
     copy_installation(to, to_file, as_json=as_json)
@@ -183,7 +293,10 @@ def copy_command(
 
 @app.command("doctor")
 def doctor_command(*, as_json: AsJson = False) -> None:
-    """Check database, key ring, public URL, proxy, clock and outbound requests. Exit code 1 means a problem."""
+    """Check this installation. Exit code 1 means a problem.
+
+    The command checks database, key ring, public URL, proxy, clock and outbound requests.
+    """
     from one_runtime.cli.doctor import examine
 
     examine(as_json=as_json)

@@ -6,8 +6,9 @@ import typer
 
 from one_runtime.cli.listing import time_text
 from one_runtime.cli.operators import operator_actor, operator_name
+from one_runtime.cli.options import AsJson
 from one_runtime.cli.running import read, write
-from one_runtime.cli.terminal import AsJson, print_json, print_rows
+from one_runtime.cli.terminal import print_json, print_rows
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.tenancy import api_keys, organizations

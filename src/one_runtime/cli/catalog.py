@@ -1,4 +1,4 @@
-"""`one-runtime catalog`: the commands list, show, check, test, new, probe and export. No command needs a database.
+"""`one-runtime catalog`: the commands list, search, show, check and export. No command of the group needs a database.
 
 The commands read two settings of the server. `ONE_RUNTIME_EGRESS_ALLOW` lists the private hosts to which
 requests may go. If `ONE_RUNTIME_PUBLIC_URL` is an http URL, custom integrations can use http on loopback.
@@ -11,12 +11,17 @@ from typing import Annotated, Any
 
 import typer
 
-from one_runtime.cli.terminal import AsJson, join_counts, print_json, print_rows, write_text
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.model import CATEGORIES, dump
+from one_runtime.catalog.search import search
+from one_runtime.catalog.tools.sheet import counts, sheet
+from one_runtime.cli.entries import check_entries, read_entry
+from one_runtime.cli.options import AsJson, SlugOrFile, Slugs
+from one_runtime.cli.terminal import join_counts, print_json, print_rows, write_text
 from one_runtime.errors import InvalidInput
 
 app = typer.Typer()
 
-Slugs = Annotated[list[str] | None, typer.Argument(help="Slugs or YAML files; default: the whole catalog.")]
 _LICENSE = "CC0-1.0"
 
 
@@ -28,10 +33,6 @@ def list_catalog(
     as_json: AsJson = False,
 ) -> None:
     """List integrations, one per line."""
-    from one_runtime.catalog.loader import load_catalog
-    from one_runtime.catalog.model import CATEGORIES
-    from one_runtime.catalog.search import search
-
     if category is not None and category not in CATEGORIES:
         raise InvalidInput(f"There is no category {category!r}. Use one of: {', '.join(CATEGORIES)}.")
     integrations = [entry for entry in load_catalog().integrations if category is None or entry.category == category]
@@ -57,15 +58,8 @@ def search_catalog(
 
 
 @app.command("show")
-def show_integration(
-    slug: Annotated[str, typer.Argument(help="Slug or YAML file.")], *, as_json: AsJson = False
-) -> None:
+def show_integration(slug: SlugOrFile, *, as_json: AsJson = False) -> None:
     """Show an integration: its fields, the place where end users find each value, and its requests."""
-    from one_runtime.catalog.loader import load_catalog
-    from one_runtime.catalog.model import dump
-    from one_runtime.catalog.tools.sheet import sheet
-    from one_runtime.cli.entries import read_entry
-
     integration = read_entry(load_catalog(), slug)
     if as_json:
         print_json(dump(integration))
@@ -76,9 +70,6 @@ def show_integration(
 @app.command("check")
 def check_catalog(slugs: Slugs = None, *, as_json: AsJson = False) -> None:
     """Report errors in entries of the catalog. The command sends no request."""
-    from one_runtime.catalog.tools.sheet import counts
-    from one_runtime.cli.entries import check_entries
-
     checked = check_entries(slugs or ())
     auth_types, verified = (
         Counter(auth.type for entry in checked.entries for auth in entry.auth),
@@ -106,63 +97,6 @@ def check_catalog(slugs: Slugs = None, *, as_json: AsJson = False) -> None:
     raise typer.Exit(int(wrong > 0))
 
 
-@app.command("test")
-def try_credential(
-    slug: Annotated[str, typer.Argument(help="Slug or YAML file.")],
-    *,
-    auth_type: Annotated[str | None, typer.Option(help="Auth type, if the integration has more than one.")] = None,
-    key: Annotated[
-        str | None, typer.Option(help="The API key. Without this option, the command asks for the key and hides it.")
-    ] = None,
-    credential: Annotated[list[str] | None, typer.Option(help="Credential field, as name=value; repeatable.")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="Parameter, as name=value; repeatable.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Verify a credential with the provider, and print the account. The command stores nothing."""
-    from one_runtime.cli.catalog_trial import verify_credential
-
-    verify_credential(
-        slug, auth_type=auth_type, key=key, credential=credential or (), param=param or (), as_json=as_json
-    )
-
-
-@app.command("new")
-def new_entry(
-    file: Annotated[Path | None, typer.Argument(help="File to write; default: <slug>.yaml in this folder.")] = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Ask a few questions and write a first version of an entry."""
-    from one_runtime.cli.catalog_new import ask_and_write
-
-    written = ask_and_write(file)
-    if as_json:
-        print_json({"integration_slug": written.slug, "output": str(written.file)})
-        return
-    typer.echo(
-        f"Wrote {written.file}. Follow the instructions at the top of the file. "
-        f"Then run: one-runtime catalog check {written.file}"
-    )
-
-
-@app.command("probe")
-def probe_catalog(
-    slugs: Slugs = None,
-    *,
-    output: Annotated[Path | None, typer.Option(help="File for the table; default: standard output.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Test whether entries match their providers, without an account.
-
-    The command sends at most one request for each auth type, with a made-up credential.
-
-    Exit code 1: an entry does not match its provider. Exit code 2: all requests failed to reach their providers.
-    """
-    from one_runtime.cli.catalog_probe import probe_entries
-
-    probe_entries(slugs or (), output, as_json=as_json)
-
-
 @app.command("export")
 def export_catalog(
     *,
@@ -172,9 +106,6 @@ def export_catalog(
     ] = False,
 ) -> None:
     """Print the catalog as one JSON document under CC0. The document omits the logos, which are trademarks."""
-    from one_runtime.catalog.loader import load_catalog
-    from one_runtime.catalog.model import dump
-
     catalog = load_catalog()
     document: dict[str, Any] = {
         "license": _LICENSE,

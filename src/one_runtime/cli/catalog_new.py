@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
@@ -12,8 +12,12 @@ from one_runtime.catalog.auth_types import AUTH_TYPES, AuthType
 from one_runtime.catalog.model import CATEGORIES, Category, Description, Slug, is_custom
 from one_runtime.catalog.source import in_our_words
 from one_runtime.catalog.tools.scaffold import ScaffoldInputs, scaffold
+from one_runtime.cli.options import AsJson
 from one_runtime.cli.partial_settings import allows_http
+from one_runtime.cli.terminal import print_json
 from one_runtime.errors import InvalidInput
+
+app = typer.Typer()
 
 
 def _words(text: object) -> object:
@@ -23,15 +27,24 @@ def _words(text: object) -> object:
 _AuthTypes: TypeAlias = Annotated[tuple[AuthType, ...], BeforeValidator(_words), Field(min_length=1)]
 
 
-class WrittenEntry(NamedTuple):
-    """A file with the first version of an entry."""
+@app.command("new")
+def new_entry(
+    file: Annotated[Path | None, typer.Argument(help="File to write; default: <slug>.yaml in this folder.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a few questions and write a first version of an entry."""
+    slug, target = _ask_and_write(file)
+    if as_json:
+        print_json({"integration_slug": slug, "output": str(target)})
+        return
+    typer.echo(
+        f"Wrote {target}. Follow the instructions at the top of the file. Then run: one-runtime catalog check {target}"
+    )
 
-    slug: str
-    file: Path
 
-
-def ask_and_write(file: Path | None) -> WrittenEntry:
-    """Ask a few questions, and write a first version of an entry. Raises: InvalidInput.
+def _ask_and_write(file: Path | None) -> tuple[str, Path]:
+    """Ask a few questions, and write a first version of an entry. Return its slug and its file. Raises: InvalidInput.
 
     `file`: the file to write, or None for `<slug>.yaml` in the working directory.
     """
@@ -52,7 +65,7 @@ def ask_and_write(file: Path | None) -> WrittenEntry:
         check_path=_prompt("Path of a cheap request that needs a credential", parts.Path, "/me"),
     )
     target.write_text(scaffold(basics, target.name), encoding="utf-8")
-    return WrittenEntry(slug, target)
+    return slug, target
 
 
 def _prompt(question: str, kind: Any, default: str | None = None, *, allow_http: bool = False) -> Any:

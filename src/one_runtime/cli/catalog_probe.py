@@ -4,14 +4,15 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.cli.entries import read_entry
+from one_runtime.cli.options import AsJson, Slugs
 from one_runtime.cli.partial_settings import load_egress_allow
 from one_runtime.cli.terminal import join_counts, write_text
 from one_runtime.clock import rfc3339, system_clock
@@ -19,11 +20,24 @@ from one_runtime.doctor import catalog_probe
 from one_runtime.doctor.catalog_probe import Probed
 from one_runtime.egress.client import Egress
 
+app = typer.Typer()
 
-def probe_entries(names: Sequence[str], output: Path | None, *, as_json: bool) -> None:
-    """Probe the entries, and write the table. `names`: slugs and files, or none for the whole catalog."""
+
+@app.command("probe")
+def probe_catalog(
+    slugs: Slugs = None,
+    *,
+    output: Annotated[Path | None, typer.Option(help="File for the table; default: standard output.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Test whether entries match their providers, without an account.
+
+    The command sends at most one request for each auth type, with a made-up credential.
+
+    Exit code 1: an entry does not match its provider. Exit code 2: all requests failed to reach their providers.
+    """
     catalog = load_catalog()
-    integrations = [read_entry(catalog, name) for name in names] or list(catalog.integrations)
+    integrations = [read_entry(catalog, name) for name in slugs or ()] or list(catalog.integrations)
     if output is not None:
         output.touch()
 

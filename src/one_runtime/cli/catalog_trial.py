@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import ConnectionValues, clean_values
 from one_runtime.cli.entries import read_entry
+from one_runtime.cli.options import AsJson, SlugOrFile
 from one_runtime.cli.partial_settings import load_egress_allow
 from one_runtime.cli.terminal import named_values, print_json, printable
 from one_runtime.connecting.verification import check_credentials
@@ -19,6 +20,8 @@ from one_runtime.connections.credentials import CheckFailed, PermissionMissing, 
 from one_runtime.egress.client import Egress
 from one_runtime.egress.errors import EgressError, TargetRefused
 from one_runtime.errors import InvalidInput
+
+app = typer.Typer()
 
 Outcome = Literal["accepted", "refused", "permission_missing", "not_sent", "unavailable"]
 
@@ -41,24 +44,27 @@ class _Verdict:
     missing_permission: str | None = None
 
 
-def verify_credential(
-    name: str,
+@app.command("test")
+def try_credential(
+    slug: SlugOrFile,
     *,
-    auth_type: str | None,
-    key: str | None,
-    credential: Iterable[str],
-    param: Iterable[str],
-    as_json: bool,
+    auth_type: Annotated[str | None, typer.Option(help="Auth type, if the integration has more than one.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The API key. Without this option, the command asks for the key and hides it.")
+    ] = None,
+    credential: Annotated[list[str] | None, typer.Option(help="Credential field, as name=value; repeatable.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="Parameter, as name=value; repeatable.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Check a credential, and print the result. `name`: slug or file. Raises: InvalidInput, NotFound, CatalogError."""
-    integration = read_entry(load_catalog(), name)
+    """Verify a credential with the provider, and print the account. The command stores nothing."""
+    integration = read_entry(load_catalog(), slug)
     auth = _testable_auth(integration, auth_type)
     if auth.check is None:
         raise InvalidInput(f"{integration.name} has no check request: {auth.check_missing}")
-    credentials = _named("--credential", credential, [part.name for part in auth.fields])
+    credentials = _named("--credential", credential or (), [part.name for part in auth.fields])
     if key is not None:
         credentials[_key_field(integration, auth)] = key
-    params = _named("--param", param, [part.name for part in auth.params])
+    params = _named("--param", param or (), [part.name for part in auth.params])
     typer.echo(f"Sending {auth.check.method} {auth.check.url or auth.base_url + str(auth.check.path)}", err=True)
     _prompt_for_missing(auth, params, credentials)
     try:

@@ -3,42 +3,38 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
+from one_runtime.catalog.public_values import public_values
 from one_runtime.cli import events as events_command
 from one_runtime.cli import proxy_requests as requests_command
-from one_runtime.cli.connection_actions import check_connection, delete_connection, refresh_connection
-from one_runtime.cli.listing import (
+from one_runtime.cli.listing import check_organization, print_page, time_text
+from one_runtime.cli.options import (
     DEFAULT_LIMIT,
+    AsJson,
+    ConnectionId,
     Cursor,
     EndUserId,
     IntegrationSlug,
     Limit,
     OrganizationId,
-    check_id,
-    check_organization,
-    print_page,
-    time_text,
 )
-from one_runtime.cli.operators import operator_name
-from one_runtime.cli.running import load_vault, read, run
-from one_runtime.cli.terminal import AsJson, print_json, print_table
+from one_runtime.cli.running import read
+from one_runtime.cli.terminal import print_json, print_table
 from one_runtime.clock import system_clock
 from one_runtime.connections import search
 from one_runtime.connections.search import ConnectionSearch, FoundConnection
 from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import read_pages
-from one_runtime.errors import InvalidInput
 from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Event, EventFilter
-
-if TYPE_CHECKING:
-    from one_runtime.catalog.model import Integration
-    from one_runtime.lifecycle.required_reauth import AffectedConnections, ReauthScope
 
 app = typer.Typer()
 
@@ -76,7 +72,6 @@ def list_connections(  # noqa: PLR0913 - one argument for each option
     as_json: AsJson = False,
 ) -> None:
     """List connections, newest first, with the reason why a connection does not work."""
-    check_id("--cursor", cursor)
     wanted = ConnectionSearch(organization, end_user, email, account, integration, status, failing)
 
     async def find(tx: Transaction) -> tuple[list[FoundConnection], str | None]:
@@ -111,73 +106,16 @@ def _describe(row: FoundConnection) -> dict[str, object]:
     }
 
 
-app.command("delete")(delete_connection)
-app.command("check")(check_connection)
-app.command("refresh")(refresh_connection)
-
-
-@app.command("require-reauth")
-def require_reauth(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of connections.")] = None,
-    *,
-    organization: Annotated[str | None, typer.Option(help="All connections of the organization with this id.")] = None,
-    integration: Annotated[str | None, typer.Option(help="All connections of the integration with this slug.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Discard the credentials of connections, so that their end users have to connect again."""
-    from one_runtime.catalog.loader import load_catalog
-    from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
-    from one_runtime.lifecycle import required_reauth
-    from one_runtime.lifecycle.required_reauth import ReauthScope
-
-    scope = ReauthScope(organization, integration)
-    if bool(ids) == (scope != ReauthScope(None, None)):
-        raise InvalidInput("Give the ids of connections, or --organization, --integration or both of these options.")
-    vault, catalogs, operator = load_vault(), OrganizationCatalogs(load_catalog()), operator_name()
-    if ids:
-        present = len(set(ids))
-        changed = run(lambda database: required_reauth.require(database, vault, catalogs, ids, system_clock, operator))
-    else:
-        affected = read(lambda tx: _count(tx, scope))
-        present = affected.connections
-        if present and not yes:
-            extent = f"{_plural(present, 'connection')} of {_plural(affected.organizations, 'organization')}"
-            question = f"Discard the credentials of {extent}? The end users have to connect again."
-            typer.confirm(question, abort=True, err=True)
-        changed = run(
-            lambda database: required_reauth.require_all(database, vault, catalogs, scope, system_clock, operator)
-        )
-    unchanged = max(0, present - changed)
-    if as_json:
-        print_json({"changed": changed, "unchanged": unchanged})
-        return
-    typer.echo(f"{_plural(changed, 'connection')} changed. {unchanged:,} had no usable credential before.")
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-async def _count(tx: Transaction, scope: "ReauthScope") -> "AffectedConnections":
-    from one_runtime.lifecycle import required_reauth
-
-    await check_organization(tx, scope.organization_id)
-    return await required_reauth.count_affected(tx, scope)
-
-
 @dataclass(frozen=True, slots=True)
 class _History:
     row: FoundConnection
-    integration: "Integration | None"
+    integration: Integration | None
     events: list[Event]
     calls: list[LoggedRequest]
 
 
 @app.command("show")
-def show_connection(
-    connection: Annotated[str, typer.Argument(metavar="ID", help="Id of the connection.")], *, as_json: AsJson = False
-) -> None:
+def show_connection(connection: ConnectionId, *, as_json: AsJson = False) -> None:
     """Show a connection: why it does not work, what to do, its last events and its last calls. Show no secrets."""
     shown = read(lambda tx: _load(tx, connection))
     described = _describe(shown.row) | _details(shown)
@@ -192,9 +130,6 @@ def show_connection(
 
 
 async def _load(tx: Transaction, connection_id: str) -> _History:
-    from one_runtime.catalog.loader import load_catalog
-    from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
-
     row = await search.find(tx, connection_id)
     owner, slug = row.connection.organization_id, row.connection.integration_slug
     recorded = partial(events.list_newest, tx, owner, EventFilter(connection_id=row.id))
@@ -208,8 +143,6 @@ async def _load(tx: Transaction, connection_id: str) -> _History:
 
 
 def _details(shown: _History) -> dict[str, object]:
-    from one_runtime.catalog.public_values import public_values
-
     connection, refresh = shown.row.connection, shown.row.refresh
     values = public_values(shown.integration, connection.auth_type, connection.params)
     return {

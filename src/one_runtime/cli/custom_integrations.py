@@ -1,34 +1,36 @@
 """`one-runtime custom-integrations`: the integrations that organizations define themselves."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from one_runtime.catalog.custom import load_custom_file, written
+from one_runtime.catalog.targets import refused_targets
+from one_runtime.catalog.tools.sheet import sheet
+from one_runtime.cli.installed import run_installed
 from one_runtime.cli.operators import operator_actor
+from one_runtime.cli.options import AsJson, OwnerId
 from one_runtime.cli.partial_settings import allows_http
-from one_runtime.cli.running import read, run_installed
-from one_runtime.cli.terminal import AsJson, print_json, print_rows
+from one_runtime.cli.running import read
+from one_runtime.cli.terminal import print_json, print_rows
 from one_runtime.clock import rfc3339
+from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, NotFound
+from one_runtime.integrations import custom
+from one_runtime.integrations.custom import CustomIntegrationResult, IntegrationInUse
+from one_runtime.lifecycle import disconnect
 from one_runtime.tenancy import organizations
-
-if TYPE_CHECKING:
-    from one_runtime.context import Installation
-    from one_runtime.integrations.custom import CustomIntegrationResult
 
 app = typer.Typer()
 
-Organization = Annotated[str, typer.Option("--organization", help="Id of the organization.")]
 Slug = Annotated[str, typer.Argument(help="Slug of the integration, which begins with x-.")]
 
 
 @app.command("list")
-def list_custom_integrations(*, organization: Organization, as_json: AsJson = False) -> None:
+def list_custom_integrations(*, organization: OwnerId, as_json: AsJson = False) -> None:
     """List the custom integrations of an organization."""
-    from one_runtime.integrations import custom
-
     results = read(lambda tx: custom.list_all(tx, organization))
     rows = [_describe(result) for result in results]
     shown = ("slug", "name", "supported_auth_types", "enabled", "updated_at")
@@ -36,12 +38,10 @@ def list_custom_integrations(*, organization: Organization, as_json: AsJson = Fa
 
 
 @app.command("show")
-def show_custom_integration(slug: Slug, *, organization: Organization, as_json: AsJson = False) -> None:
+def show_custom_integration(slug: Slug, *, organization: OwnerId, as_json: AsJson = False) -> None:
     """Show a custom integration: its fields, the place where end users find each value, and its requests."""
-    from one_runtime.catalog.tools.sheet import sheet
-    from one_runtime.integrations import custom
 
-    async def find(tx: Transaction) -> "CustomIntegrationResult":
+    async def find(tx: Transaction) -> CustomIntegrationResult:
         await organizations.get(tx, organization)
         try:
             return await custom.get(tx, organization, slug.lower())
@@ -59,17 +59,13 @@ def show_custom_integration(slug: Slug, *, organization: Organization, as_json: 
 def set_custom_integration(
     file: Annotated[Path, typer.Argument(help="YAML or JSON file with an entry, or with an OpenAPI document.")],
     *,
-    organization: Organization,
+    organization: OwnerId,
     as_json: AsJson = False,
 ) -> None:
     """Create or replace the custom integration that a file defines."""
-    from one_runtime.catalog.custom import load_custom_file
-    from one_runtime.catalog.targets import refused_targets
-    from one_runtime.integrations import custom
-
     entry = load_custom_file(file, allow_http=allows_http())
 
-    async def put(installation: "Installation") -> tuple["CustomIntegrationResult", list[str]]:
+    async def put(installation: Installation) -> tuple[CustomIntegrationResult, list[str]]:
         async with installation.database.read() as tx:
             owner = await organizations.get(tx, organization)
         result = await custom.put(installation, operator_actor(owner.id), entry)
@@ -96,20 +92,16 @@ def set_custom_integration(
 def delete_custom_integration(
     slug: Slug,
     *,
-    organization: Organization,
+    organization: OwnerId,
     delete_connections: Annotated[
         bool, typer.Option("--delete-connections", help="First delete the connections to the integration.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete a custom integration and its OAuth client."""
-    from one_runtime.integrations import custom
-    from one_runtime.integrations.custom import IntegrationInUse
-    from one_runtime.lifecycle import disconnect
-
     delete = disconnect.delete_integration if delete_connections else custom.delete
 
-    async def remove(installation: "Installation") -> None:
+    async def remove(installation: Installation) -> None:
         async with installation.database.read() as tx:
             owner = await organizations.get(tx, organization)
         try:
@@ -135,9 +127,7 @@ def _unknown(slug: str, organization: str) -> NotFound:
     )
 
 
-def _describe(result: "CustomIntegrationResult") -> dict[str, object]:
-    from one_runtime.catalog.custom import written
-
+def _describe(result: CustomIntegrationResult) -> dict[str, object]:
     integration = result.registered.integration
     return {
         "id": integration.id,

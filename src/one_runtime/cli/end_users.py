@@ -1,30 +1,31 @@
 """`one-runtime end-users`: list, show and delete the users of an organization's product."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from one_runtime.cli.listing import DEFAULT_LIMIT, Cursor, Limit, print_page
+from one_runtime.cli.installed import run_installed
+from one_runtime.cli.listing import print_page
 from one_runtime.cli.operators import operator_actor
+from one_runtime.cli.options import DEFAULT_LIMIT, AsJson, Limit, OwnerId, Yes
 from one_runtime.cli.revocations import describe_revocations, print_revocations
-from one_runtime.cli.running import read, run_installed
-from one_runtime.cli.terminal import AsJson, print_json, print_table, printable
+from one_runtime.cli.running import read
+from one_runtime.cli.terminal import print_json, print_table, printable
 from one_runtime.clock import rfc3339
 from one_runtime.connections import search
 from one_runtime.connections.search import ConnectionSearch, FoundConnection
+from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
+from one_runtime.lifecycle.disconnect import DisconnectedConnection, forget_end_user
 from one_runtime.tenancy import end_users, organizations
 from one_runtime.tenancy.end_users import EndUser, EndUserFilter
 
 if TYPE_CHECKING:
-    from one_runtime.context import Installation
-    from one_runtime.lifecycle.disconnect import DisconnectedConnection
+    from collections.abc import Mapping
 
 app = typer.Typer()
 
-Organization = Annotated[str, typer.Option("--organization", help="Id of the organization.")]
 EndUserId = Annotated[str, typer.Argument(help="Identifier of the end user in your product.")]
 
 _COLUMNS: Final = {"end_user_id": "end user", "name": "name", "email": "e-mail", "created_at": "created"}
@@ -34,10 +35,10 @@ _SHOWN_CONNECTIONS: Final = 100
 @app.command("list")
 def list_end_users(
     *,
-    organization: Organization,
+    organization: OwnerId,
     email: Annotated[str | None, typer.Option(help="Only end users with this e-mail address.")] = None,
     limit: Limit = DEFAULT_LIMIT,
-    cursor: Cursor = None,
+    cursor: Annotated[str | None, typer.Option(help="Cursor that the previous page printed.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the end users of an organization, ordered by identifier."""
@@ -53,7 +54,7 @@ def list_end_users(
 
 
 @app.command("show")
-def show_end_user(end_user_id: EndUserId, *, organization: Organization, as_json: AsJson = False) -> None:
+def show_end_user(end_user_id: EndUserId, *, organization: OwnerId, as_json: AsJson = False) -> None:
     """Show an end user with the connections of this end user."""
 
     async def load(tx: Transaction) -> tuple[EndUser, list[FoundConnection]]:
@@ -85,15 +86,13 @@ def show_end_user(end_user_id: EndUserId, *, organization: Organization, as_json
 def delete_end_user(
     end_user_id: EndUserId,
     *,
-    organization: Organization,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    organization: OwnerId,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete an end user with all connections and sessions, and revoke the tokens at the providers."""
 
-    async def forget(installation: "Installation") -> "list[DisconnectedConnection]":
-        from one_runtime.lifecycle.disconnect import forget_end_user
-
+    async def forget(installation: Installation) -> list[DisconnectedConnection]:
         return (await forget_end_user(installation, operator_actor(organization), end_user_id)).disconnected
 
     read(lambda tx: _find(tx, organization, end_user_id))

@@ -2,21 +2,22 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.cli.operators import record_command
+from one_runtime.cli.options import AsJson
 from one_runtime.cli.running import read, run, write
-from one_runtime.cli.terminal import AsJson, print_json, print_rows
+from one_runtime.cli.terminal import print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.jobs import liveness
 from one_runtime.jobs.liveness import InstallationRow
 from one_runtime.tenancy.installation_events import InstallationEventType, list_newest_of_installation
-
-if TYPE_CHECKING:
-    from one_runtime.tokens.rotating import RotatingConnections
+from one_runtime.tokens.rotating import RotatingConnections, count_rotating
 
 app = typer.Typer()
 
@@ -25,7 +26,7 @@ app = typer.Typer()
 class _DatabaseState:
     row: InstallationRow
     is_live: bool
-    rotating: "list[RotatingConnections]"
+    rotating: list[RotatingConnections]
 
 
 @app.command("show")
@@ -112,10 +113,6 @@ def list_installation_events(
 
 
 async def _load(database: Database, now: datetime) -> _DatabaseState:
-    from one_runtime.catalog.loader import load_catalog
-    from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
-    from one_runtime.tokens.rotating import count_rotating
-
     location = await database.location()
     async with database.read() as tx:
         row = await liveness.read_row(tx)

@@ -1,24 +1,24 @@
 """`one-runtime integrations`: disable integrations for all organizations, enable them again, and see failures."""
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from one_runtime.catalog import disabled_integrations
 from one_runtime.catalog.disabled_integrations import DisabledIntegration
-from one_runtime.cli.listing import IntegrationSlug, OrganizationId, check_organization
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.cli.listing import check_organization
 from one_runtime.cli.operators import operator_name
+from one_runtime.cli.options import AsJson, IntegrationSlug, OrganizationId, Slug
 from one_runtime.cli.running import read, write
-from one_runtime.cli.terminal import AsJson, print_json, print_rows
+from one_runtime.cli.terminal import print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Transaction
-
-if TYPE_CHECKING:
-    from one_runtime.reports.failure_summary import IntegrationFailures
+from one_runtime.integrations import disabling
+from one_runtime.reports.failure_summary import IntegrationFailures, summarize_failures
 
 app = typer.Typer()
 
-Slug = Annotated[str, typer.Argument(help="Slug of the integration.")]
 
 _SHOWN_REASONS: Final = 3
 """Number of reasons for each integration in the table of failures."""
@@ -34,9 +34,6 @@ def disable_integration(
     as_json: AsJson = False,
 ) -> None:
     """Stop every use of an integration, for all organizations. The connections stay in the database."""
-    from one_runtime.catalog.loader import load_catalog
-    from one_runtime.integrations import disabling
-
     catalog, operator, slug = load_catalog(), operator_name(), slug.strip().lower()
 
     async def disable(tx: Transaction) -> DisabledIntegration:
@@ -52,8 +49,6 @@ def disable_integration(
 @app.command("enable")
 def enable_integration(slug: Slug, *, as_json: AsJson = False) -> None:
     """Allow the use of a disabled integration again. Existing connections continue to work."""
-    from one_runtime.integrations import disabling
-
     operator, slug = operator_name(), slug.strip().lower()
     write(lambda tx: disabling.enable(tx, operator, slug, system_clock()))
     if as_json:
@@ -88,9 +83,8 @@ def summarize(
     as_json: AsJson = False,
 ) -> None:
     """Count the connections that do not work, with the most frequent reasons, for each integration."""
-    from one_runtime.reports.failure_summary import summarize_failures
 
-    async def summary(tx: Transaction) -> "list[IntegrationFailures]":
+    async def summary(tx: Transaction) -> list[IntegrationFailures]:
         await check_organization(tx, organization)
         return await summarize_failures(tx, organization_id=organization, integration_slug=integration)
 
@@ -103,7 +97,7 @@ def summarize(
         typer.echo("No integration has a failure.", err=True)
 
 
-def _describe(row: "IntegrationFailures") -> dict[str, object]:
+def _describe(row: IntegrationFailures) -> dict[str, object]:
     return {
         "integration_slug": row.integration_slug,
         "active": row.active,
@@ -114,6 +108,6 @@ def _describe(row: "IntegrationFailures") -> dict[str, object]:
     }
 
 
-def _with_reasons(row: "IntegrationFailures") -> dict[str, object]:
+def _with_reasons(row: IntegrationFailures) -> dict[str, object]:
     reasons = [f"{reason.code} {reason.connections}" for reason in row.reasons[:_SHOWN_REASONS]]
     return _describe(row) | {"reasons": ", ".join(reasons) or None}

@@ -7,18 +7,23 @@ from typing import Annotated
 
 import typer
 
+from one_runtime.cli.installed import load_vault
 from one_runtime.cli.operators import operator_name, record_command
+from one_runtime.cli.options import AsJson, Batch, Yes
 from one_runtime.cli.progress import show_progress
-from one_runtime.cli.running import load_vault, read, run, write
+from one_runtime.cli.running import read, run, write
 from one_runtime.cli.stopping import receive_signal
-from one_runtime.cli.terminal import AsJson, print_json, print_rows
+from one_runtime.cli.terminal import print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.key_ring import Key
 from one_runtime.encryption.key_rotation import Progress
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
+from one_runtime.lifecycle import lost_key
+from one_runtime.telemetry import exporting
 from one_runtime.tenancy.installation_events import InstallationEventType
+from one_runtime.tenancy.organizations import INSTANCE
 
 app = typer.Typer()
 
@@ -123,17 +128,14 @@ def disable_encryption_key(key: KeyName, *, as_json: AsJson = False) -> None:
 def abandon_encryption_key(
     key: KeyName,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-    batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
+    yes: Yes = False,
+    batch: Batch = 100,
     as_json: AsJson = False,
 ) -> None:
     """Delete or reset every value that only a lost key can decrypt, and disable the key.
 
     Connections become `needs_reauth`. OAuth clients lose their secrets.
     """
-    from one_runtime.lifecycle import lost_key
-    from one_runtime.tenancy.organizations import INSTANCE
-
     vault = load_vault()
     lost, rows = read(lambda tx: lost_key.count_lost(tx, vault, key, system_clock))
     if not yes:
@@ -164,12 +166,10 @@ def abandon_encryption_key(
 @app.command("reseal")
 def reseal_encryption_keys(
     *,
-    batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
+    batch: Batch = 100,
     as_json: AsJson = False,
 ) -> None:
     """Encrypt all stored values with the active key. Servers can run at the same time."""
-    from one_runtime.telemetry import exporting
-
     vault = load_vault()
 
     async def work(database: Database) -> tuple[Progress, int]:

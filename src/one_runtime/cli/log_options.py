@@ -9,22 +9,21 @@ from typing import Annotated, Any, Final, Protocol, TypedDict, TypeVar
 
 import typer
 
-from one_runtime.cli.listing import (
+from one_runtime.cli.listing import find_organization, print_page
+from one_runtime.cli.options import (
     DEFAULT_LIMIT,
+    AsJson,
     Cursor,
     EndUserId,
     IntegrationSlug,
     Limit,
+    OfConnection,
     OrganizationId,
+    RequestId,
     Since,
     Until,
-    check_id,
-    find_organization,
-    parse_time,
-    print_page,
 )
 from one_runtime.cli.running import read
-from one_runtime.cli.terminal import AsJson
 from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import Page, read_pages
 from one_runtime.tenancy import api_keys
@@ -56,12 +55,10 @@ class LogOptions:
 
     organization: OrganizationId = None
     end_user: EndUserId = None
-    connection: Annotated[str | None, typer.Option(help="Id of the connection.")] = None
+    connection: OfConnection = None
     integration: IntegrationSlug = None
     api_key: Annotated[str | None, typer.Option(help="Id or prefix of the API key of the caller.")] = None
-    request_id: Annotated[str | None, typer.Option(help="Header Request-Id of the response to the HTTP request.")] = (
-        None
-    )
+    request_id: RequestId = None
     since: Since = None
     until: Until = None
     limit: Limit = DEFAULT_LIMIT
@@ -69,17 +66,14 @@ class LogOptions:
     as_json: AsJson = False
 
     def filters(self) -> CommonFilters:
-        """Return the filters. Raises: typer.BadParameter if a value does not have the form of an id or of a time."""
-        check_id("--connection", self.connection)
-        check_id("--cursor", self.cursor)
-        check_id("--request-id", self.request_id)
+        """Return the filters."""
         return {
             "end_user_id": self.end_user,
             "connection_id": self.connection,
             "integration_slug": self.integration,
             "request_id": self.request_id,
-            "since": parse_time("--since", self.since),
-            "until": parse_time("--until", self.until),
+            "since": self.since,
+            "until": self.until,
         }
 
 

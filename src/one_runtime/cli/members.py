@@ -6,9 +6,10 @@ import typer
 
 from one_runtime.cli.listing import time_text
 from one_runtime.cli.operators import operator_actor, record_command
+from one_runtime.cli.options import AsJson
 from one_runtime.cli.partial_settings import dashboard_address
 from one_runtime.cli.running import read, write
-from one_runtime.cli.terminal import AsJson, print_json, print_rows
+from one_runtime.cli.terminal import print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption.secret_tokens import SecretToken

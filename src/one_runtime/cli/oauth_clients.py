@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from one_runtime.catalog.model import is_custom
+from one_runtime.cli.installed import load_vault, run_installed
 from one_runtime.cli.operators import operator_actor
-from one_runtime.cli.running import load_vault, read, run_installed
-from one_runtime.cli.terminal import AsJson, named_values, print_json, print_rows, read_secret
+from one_runtime.cli.options import AsJson, Slug
+from one_runtime.cli.running import read
+from one_runtime.cli.terminal import named_values, print_json, print_rows, read_secret
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
@@ -22,7 +24,6 @@ from one_runtime.tenancy.organizations import INSTANCE
 
 app = typer.Typer()
 
-Slug = Annotated[str, typer.Argument(help="Slug of the integration.")]
 Organization = Annotated[
     str | None,
     typer.Option(help="Id of the organization that owns the client. Default: a client for all organizations."),

@@ -4,11 +4,16 @@ Each line is an object with a `kind`. The other fields of a line are the fields 
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import Final, TextIO, TypeVar
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final, TextIO, TypeVar
+
+import typer
 
 from one_runtime import __version__
 from one_runtime.catalog import organization_catalogs
@@ -18,11 +23,16 @@ from one_runtime.catalog.public_values import public_values
 from one_runtime.cli import events as events_command
 from one_runtime.cli import proxy_requests as requests_command
 from one_runtime.cli import webhooks as webhooks_command
+from one_runtime.cli.installed import run_installed
 from one_runtime.cli.listing import time_text
+from one_runtime.cli.operators import operator_actor
+from one_runtime.cli.terminal import print_json, print_table
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, ConnectionFilter
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
+from one_runtime.db.private_file import new_private_file
+from one_runtime.errors import InvalidInput
 from one_runtime.integrations import client_registration
 from one_runtime.integrations.client_registration import RegisteredClient
 from one_runtime.proxy import request_log, usage
@@ -40,6 +50,8 @@ from one_runtime.webhooks import endpoints as webhook_endpoints
 from one_runtime.webhooks.deliveries import DeliveryFilter
 from one_runtime.webhooks.endpoints import WebhookEndpoint
 
+app = typer.Typer()
+
 R = TypeVar("R")
 
 FORMAT: Final = 1
@@ -49,6 +61,38 @@ PAGE: Final = 500
 """Number of rows that one statement reads."""
 
 Line = dict[str, object]
+
+
+@app.command("export")
+def export_organization(
+    organization_id: str,
+    *,
+    output: Annotated[Path | None, typer.Option(help="Path of the new file. Default: standard output.")] = None,
+    with_credentials: Annotated[
+        bool, typer.Option("--with-credentials", help="Also write the credentials of active connections.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --output, print the number of lines as JSON.")] = False,
+) -> None:
+    """Write the data of an organization as JSON lines, without secrets. Servers can run."""
+    if with_credentials and output is None and sys.stdout.isatty():
+        raise InvalidInput(
+            "A terminal must not show credentials. Add --output FILE, or redirect the output to a program."
+        )
+    reader = operator_actor(organization_id) if with_credentials else None
+
+    def export(file: TextIO) -> dict[str, int]:
+        work = partial(write_lines, organization_id=organization_id, file=file, reader=reader)
+        return run_installed(work, pool_size=2)  # one connection reads the snapshot, and one writes the events
+
+    if output is None:
+        export(sys.stdout)
+        return
+    with new_private_file(output), output.open("w", encoding="utf-8") as file:
+        counts = export(file)
+    if as_json:
+        print_json({"output": str(output), "lines": counts})
+    else:
+        print_table([{"kind": kind, "lines": count} for kind, count in counts.items()])
 
 
 async def export(

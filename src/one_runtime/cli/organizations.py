@@ -1,27 +1,22 @@
 """`one-runtime organizations`: create, list, change, export and delete organizations."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
-from one_runtime.cli.operators import operator_actor, operator_name, record_command
-from one_runtime.cli.running import read, run_installed, write
-from one_runtime.cli.terminal import AsJson, print_json, print_rows, print_table, printable
+from one_runtime.cli.operators import operator_actor, record_command
+from one_runtime.cli.options import AsJson
+from one_runtime.cli.running import read, write
+from one_runtime.cli.terminal import print_json, print_rows, printable
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Transaction
-from one_runtime.db.private_file import new_private_file
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.branding import Radius, Scheme, image_data_uri
 from one_runtime.tenancy.installation_events import InstallationEventType
-
-if TYPE_CHECKING:
-    from one_runtime.lifecycle.organization_deletion import DeletedOrganization
 
 app = typer.Typer()
 
@@ -177,84 +172,3 @@ def _print_settings(listed: Sequence[organizations.Organization]) -> None:
     shown = ("id", "display_name", "allowed_origins", "return_urls")
     rows = map(describe, listed)
     print_rows([{name: row[name] for name in shown} for row in rows], as_json=False)
-
-
-@app.command("export")
-def export_organization(
-    organization_id: str,
-    *,
-    output: Annotated[Path | None, typer.Option(help="Path of the new file. Default: standard output.")] = None,
-    with_credentials: Annotated[
-        bool, typer.Option("--with-credentials", help="Also write the credentials of active connections.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --output, print the number of lines as JSON.")] = False,
-) -> None:
-    """Write the data of an organization as JSON lines, without secrets. Servers can run."""
-    from one_runtime.cli.organization_export import write_lines
-
-    if with_credentials and output is None and sys.stdout.isatty():
-        raise InvalidInput(
-            "A terminal must not show credentials. Add --output FILE, or redirect the output to a program."
-        )
-    reader = operator_actor(organization_id) if with_credentials else None
-
-    def export(file: TextIO) -> dict[str, int]:
-        work = partial(write_lines, organization_id=organization_id, file=file, reader=reader)
-        return run_installed(work, pool_size=2)  # one connection reads the snapshot, and one writes the events
-
-    if output is None:
-        export(sys.stdout)
-        return
-    with new_private_file(output), output.open("w", encoding="utf-8") as file:
-        counts = export(file)
-    if as_json:
-        print_json({"output": str(output), "lines": counts})
-    else:
-        print_table([{"kind": kind, "lines": count} for kind, count in counts.items()])
-
-
-@app.command("delete")
-def delete_organization(
-    organization_id: str,
-    *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the organization's name.")] = False,
-    batch: Annotated[int | None, typer.Option(min=1, max=1000, help="Rows per transaction. Default: 100.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Delete an organization with all its data, and revoke the tokens of its end users. Servers can run."""
-    from one_runtime.lifecycle import organization_deletion
-
-    async def find_name(tx: Transaction) -> str | None:
-        if await organizations.is_being_deleted(tx, organization_id):
-            return None
-        return (await organizations.get(tx, organization_id)).display_name
-
-    name = read(find_name)
-    if name is not None and not yes:
-        question = f"This command deletes all data of {printable(name)}. Type the organization's name to continue"
-        if typer.prompt(question, err=True).strip() != name:
-            raise InvalidInput("This is not the organization's name. Nothing was deleted.")
-    rows = batch or organization_deletion.BATCH
-    result = run_installed(
-        lambda installation: organization_deletion.delete(installation, organization_id, operator_name(), batch=rows)
-    )
-    if as_json:
-        ids = {"organization_id": result.organization_id, "display_name": result.display_name}
-        pending = {"pending_revocations": result.pending_revocations, "complete": result.complete}
-        print_json(ids | {"rows": dict(result.rows)} | pending)
-    else:
-        _print_deletion(result)
-
-
-def _print_deletion(result: "DeletedOrganization") -> None:
-    for table, count in sorted(result.rows.items()):
-        typer.echo(f"{table:<27} {count:>10,}")
-    name = printable(result.display_name or "")
-    named = f"{result.organization_id} ({name})" if name else result.organization_id
-    if result.complete:
-        typer.echo(f"The organization {named} is deleted.")
-        return
-    typer.echo(
-        f"The data of the organization {named} is deleted. {result.pending_revocations:,} pending revocations remain. "
-        "A server sends the revocations, and then deletes the rest."
-    )

@@ -2,16 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from one_runtime.egress.target import AllowList
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import PREFIX, Settings, load_settings
 
-if TYPE_CHECKING:
-    from one_runtime.egress.target import AllowList
 
-
-def load_egress_allow() -> "AllowList":
+def load_egress_allow() -> AllowList:
     """Return the targets that the operator allows. Raises: ConfigurationError."""
     return _load_only("EGRESS_ALLOW").egress_allow
 

@@ -1,17 +1,14 @@
 """Print the results of revoking the tokens of deleted connections."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import typer
 
 from one_runtime.cli.terminal import printable
-
-if TYPE_CHECKING:
-    from one_runtime.lifecycle.disconnect import DisconnectedConnection
+from one_runtime.lifecycle.disconnect import DisconnectedConnection
 
 
-def describe_revocations(deleted: Sequence["DisconnectedConnection"]) -> list[dict[str, object]]:
+def describe_revocations(deleted: Sequence[DisconnectedConnection]) -> list[dict[str, object]]:
     """Return the result of each revocation, with the fields of the API."""
     return [
         {
@@ -25,7 +22,7 @@ def describe_revocations(deleted: Sequence["DisconnectedConnection"]) -> list[di
     ]
 
 
-def print_revocations(deleted: Sequence["DisconnectedConnection"]) -> None:
+def print_revocations(deleted: Sequence[DisconnectedConnection]) -> None:
     """Print one line for each revocation."""
     for connection in deleted:
         for result in connection.revocations:

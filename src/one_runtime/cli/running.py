@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Final, TypeVar
 
-from one_runtime.cli.demo_data import DEMO_DATABASE
-from one_runtime.clock import system_clock
 from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.migrations import require_compatible
@@ -14,11 +12,10 @@ from one_runtime.errors import ConfigurationError
 from one_runtime.jobs import liveness
 from one_runtime.settings import load_settings
 
-if TYPE_CHECKING:
-    from one_runtime.context import Installation
-    from one_runtime.encryption.vault import Vault
-
 T = TypeVar("T")
+
+DEMO_DATABASE: Final = Path(".one-runtime-demo") / "one-runtime.db"
+"""The database of a demo in the working directory."""
 
 
 def run(work: Callable[[Database], Awaitable[T]], *, pool_size: int = 1, allow_moved: bool = False) -> T:
@@ -76,32 +73,3 @@ def write(work: Callable[[Transaction], Awaitable[T]], *, allow_moved: bool = Fa
             return await work(tx)
 
     return run(in_transaction, allow_moved=allow_moved)
-
-
-def load_vault() -> "Vault":
-    """Return the vault, which encrypts with the configured keys. Raises: ConfigurationError."""
-    from one_runtime.encryption.vault import Vault, parse_keys
-
-    return Vault(parse_keys(load_settings().encryption_keys.get_secret_value()))
-
-
-def run_installed(work: Callable[["Installation"], Awaitable[T]], *, pool_size: int = 1) -> T:
-    """Run work that needs an `Installation`. First register the key ring (the configured keys) in the database."""
-    from one_runtime.catalog.loader import load_catalog
-    from one_runtime.context import Installation
-    from one_runtime.egress.client import Egress
-    from one_runtime.encryption import key_ring
-
-    settings = load_settings()
-
-    async def installed(database: Database) -> T:
-        vault = load_vault()
-        async with database.write() as tx:
-            await key_ring.register(tx, vault, system_clock())
-        egress = Egress(allow=settings.egress_allow)
-        try:
-            return await work(Installation(settings, database, load_catalog(), vault, egress, system_clock))
-        finally:
-            await egress.close()
-
-    return run(installed, pool_size=pool_size)

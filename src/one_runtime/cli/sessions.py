@@ -1,12 +1,16 @@
 """`one-runtime sessions`: list, show and cancel hosted connection sessions of all organizations."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
-from one_runtime.cli.listing import (
+from one_runtime.cli.installed import run_installed
+from one_runtime.cli.listing import check_organization, print_page, time_text
+from one_runtime.cli.operators import operator_actor, record_command
+from one_runtime.cli.options import (
     DEFAULT_LIMIT,
+    AsJson,
     Cursor,
     EndUserId,
     IntegrationSlug,
@@ -14,26 +18,18 @@ from one_runtime.cli.listing import (
     OrganizationId,
     Since,
     Until,
-    check_id,
-    check_organization,
-    parse_time,
-    print_page,
-    time_text,
 )
-from one_runtime.cli.operators import operator_actor, record_command
-from one_runtime.cli.running import read, run_installed
-from one_runtime.cli.terminal import AsJson, print_json, print_table
+from one_runtime.cli.running import read
+from one_runtime.cli.terminal import print_json, print_table
 from one_runtime.clock import system_clock
-from one_runtime.connecting import session_search, sessions
+from one_runtime.connecting import redirect_mode, session_search, sessions
 from one_runtime.connecting.session_search import SessionFilter
 from one_runtime.connecting.sessions import ConnectSession, Status
+from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import Page, read_pages
 from one_runtime.errors import NotFound
 from one_runtime.tenancy.installation_events import InstallationEventType
-
-if TYPE_CHECKING:
-    from one_runtime.context import Installation
 
 app = typer.Typer()
 
@@ -65,8 +61,7 @@ def list_sessions(  # noqa: PLR0913 - one argument for each option
     as_json: AsJson = False,
 ) -> None:
     """List hosted connection sessions, newest first. The command shows no session token."""
-    check_id("--cursor", cursor)
-    matching = SessionFilter(end_user, integration, status, parse_time("--since", since), parse_time("--until", until))
+    matching = SessionFilter(end_user, integration, status, since, until)
 
     async def find(tx: Transaction) -> Page[ConnectSession]:
         await check_organization(tx, organization)
@@ -86,9 +81,8 @@ def show_session(session_id: SessionId, *, as_json: AsJson = False) -> None:
 @app.command("cancel")
 def cancel_session(session_id: SessionId, *, as_json: AsJson = False) -> None:
     """Cancel a session that has not ended. A session that has ended stays unchanged."""
-    from one_runtime.connecting import redirect_mode
 
-    async def cancel(installation: "Installation") -> ConnectSession:
+    async def cancel(installation: Installation) -> ConnectSession:
         async with installation.database.read() as tx:
             session = await _find(tx, session_id)
         actor = operator_actor(session.organization_id)

@@ -1,4 +1,4 @@
-"""Read the options of a subcommand of `one-runtime`, and print its output.
+"""Read the input of a subcommand of `one-runtime`, and print its output.
 
 Every subcommand imports this module, so this module imports no module that is slow to import.
 """
@@ -9,15 +9,13 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import typer
 
 from one_runtime.errors import InvalidInput
 
 _OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:

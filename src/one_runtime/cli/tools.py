@@ -6,19 +6,27 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
+from one_runtime.agents.operations import documents
+from one_runtime.agents.operations.data import read_folder
+from one_runtime.agents.operations.documents import MAX_BYTES
+from one_runtime.agents.operations.file import read_file, remove, store
+from one_runtime.agents.operations.index import IndexedIntegration
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.operation import Operation
+from one_runtime.cli.entries import find_entry
+from one_runtime.cli.options import AsJson
 from one_runtime.cli.partial_settings import load_egress_allow, load_tools_file
-from one_runtime.cli.terminal import AsJson, print_json, print_rows, printable
+from one_runtime.cli.terminal import print_json, print_rows, printable
 from one_runtime.clock import rfc3339
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import EgressError
+from one_runtime.egress.limits import Limits
 from one_runtime.errors import InvalidInput, NotFound
-
-if TYPE_CHECKING:
-    from one_runtime.agents.operations.index import IndexedIntegration
-    from one_runtime.catalog.model import Integration
-    from one_runtime.catalog.operation import Operation
 
 app = typer.Typer()
 
@@ -40,10 +48,6 @@ def fetch_tools(
     as_json: AsJson = False,
 ) -> None:
     """Add the functions of an OpenAPI document to an integration. A document replaces an earlier document."""
-    from one_runtime.agents.operations import documents
-    from one_runtime.agents.operations.file import read_file, store
-    from one_runtime.agents.operations.index import IndexedIntegration
-
     integration = _find(slug)
     if (url is None) == (file is None):
         raise InvalidInput("Give either --url or --file.")
@@ -88,10 +92,6 @@ def list_tools(slug: AnySlug = None, *, as_json: AsJson = False) -> None:
 @app.command("check")
 def check_tools(slug: AnySlug = None, *, as_json: AsJson = False) -> None:
     """Check the functions that you added. Exit code 1 means a problem."""
-    from one_runtime.agents.operations.data import read_folder
-    from one_runtime.agents.operations.file import read_file
-    from one_runtime.catalog.loader import load_catalog
-
     catalog = load_catalog()
     indexed = [each for each in read_file(load_tools_file()) if slug in {None, each.slug}]
     if slug is not None and not indexed:
@@ -117,8 +117,6 @@ def check_tools(slug: AnySlug = None, *, as_json: AsJson = False) -> None:
 @app.command("remove")
 def remove_tools(slug: Slug, *, as_json: AsJson = False) -> None:
     """Remove the functions that you added to an integration."""
-    from one_runtime.agents.operations.file import remove
-
     if not remove(load_tools_file(), slug):
         raise NotFound(f"{load_tools_file()} has no functions of {slug[:64]!r}. `one-runtime tools list` lists them.")
     if as_json:
@@ -127,20 +125,12 @@ def remove_tools(slug: Slug, *, as_json: AsJson = False) -> None:
     typer.echo(f"Removed the functions of {slug}.")
 
 
-def _find(slug: str) -> "Integration":
-    from one_runtime.catalog.loader import load_catalog
-    from one_runtime.cli.entries import find_entry
-
+def _find(slug: str) -> Integration:
     return find_entry(load_catalog(), slug)
 
 
 async def _download(url: str) -> bytes:
     """Raises: InvalidInput."""
-    from one_runtime.agents.operations.documents import MAX_BYTES
-    from one_runtime.egress.client import Egress
-    from one_runtime.egress.errors import EgressError
-    from one_runtime.egress.limits import Limits
-
     limits = Limits(total=_SECONDS, body=MAX_BYTES)
     try:
         async with Egress(allow=load_egress_allow(), limits=limits) as egress:
@@ -154,25 +144,19 @@ async def _download(url: str) -> bytes:
 
 def _read(file: Path) -> bytes:
     """Raises: InvalidInput; OSError."""
-    from one_runtime.agents.operations.documents import MAX_BYTES
-
     if file.stat().st_size > MAX_BYTES:
         raise InvalidInput(f"{file} must be at most {MAX_BYTES // 1024 // 1024} MB.")
     return file.read_bytes()
 
 
-def _all_indexed() -> Iterator["IndexedIntegration"]:
+def _all_indexed() -> Iterator[IndexedIntegration]:
     """Yield One Runtime's own functions, and then the functions in the operator's file."""
-    from one_runtime.agents.operations.data import read_folder
-    from one_runtime.agents.operations.file import read_file
-    from one_runtime.agents.operations.index import IndexedIntegration
-
     for slug, operations in read_folder().items():
         yield IndexedIntegration(slug, slug, operations)
     yield from read_file(load_tools_file())
 
 
-def _describe(indexed: "IndexedIntegration") -> dict[str, object]:
+def _describe(indexed: IndexedIntegration) -> dict[str, object]:
     details = json.loads(indexed.details)
     return {
         "integration_slug": indexed.slug,
@@ -182,7 +166,7 @@ def _describe(indexed: "IndexedIntegration") -> dict[str, object]:
     }
 
 
-def _describe_operation(operation: "Operation") -> dict[str, object]:
+def _describe_operation(operation: Operation) -> dict[str, object]:
     return {
         "name": operation.name,
         "access": operation.access,
@@ -192,13 +176,13 @@ def _describe_operation(operation: "Operation") -> dict[str, object]:
     }
 
 
-def _count_replaced(indexed: "IndexedIntegration", own: "Sequence[Operation]") -> int:
+def _count_replaced(indexed: IndexedIntegration, own: Sequence[Operation]) -> int:
     """Return the number of functions with the name or the path of one of One Runtime's own functions."""
     names, paths = {each.name for each in own}, {(each.method, each.path) for each in own}
     return sum(each.name in names or (each.method, each.path) in paths for each in indexed.operations)
 
 
-def _problems(indexed: "IndexedIntegration", integration: "Integration | None") -> Iterator[str]:
+def _problems(indexed: IndexedIntegration, integration: Integration | None) -> Iterator[str]:
     if integration is None:
         yield "The catalog has no integration with this slug. Remove the functions."
         return

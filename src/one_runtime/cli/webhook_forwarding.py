@@ -14,24 +14,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 import typer
 
 from one_runtime.cli.listener_number import reserved_number
-from one_runtime.cli.remote_api import RemoteApi, RequestFailed, ServerAway, egress_to
-from one_runtime.cli.terminal import printable
+from one_runtime.cli.options import AsJson
+from one_runtime.cli.remote_api import RemoteApi, RequestFailed, ServerAway, connected, egress_to
+from one_runtime.cli.terminal import print_json, printable
 from one_runtime.clock import parse_rfc3339, system_clock
 from one_runtime.db.ids import new_id
 from one_runtime.egress.client import Egress
 from one_runtime.egress.errors import UpstreamUnreachable
-from one_runtime.errors import ConfigurationError
+from one_runtime.errors import ConfigurationError, InvalidInput
 from one_runtime.tenancy.event_types import TYPES
 from one_runtime.tenancy.events import Actor
 from one_runtime.webhooks import samples
 from one_runtime.webhooks.attempts import AttemptResult, post
 from one_runtime.webhooks.messages import Message, to_json
 from one_runtime.webhooks.signatures import is_secret
+
+app = typer.Typer()
+
+ServerUrl = Annotated[
+    str | None, typer.Option("--url", help="URL of One Runtime. Default: the environment variable ONE_RUNTIME_URL.")
+]
 
 SECRET_VARIABLE: Final = "ONE_RUNTIME_WEBHOOK_SECRET"
 ENDPOINTS: Final = "/v1/webhook-endpoints"
@@ -56,6 +64,62 @@ class Endpoint:
     id: str
     secret: str = field(repr=False)
     waiting: int = 0
+
+
+@app.command("listen")
+def listen_command(
+    *,
+    forward: Annotated[str, typer.Option(help="URL of your local server, such as http://localhost:3000/hook.")],
+    events: Annotated[
+        list[str] | None, typer.Option(help="Repeatable. Type of events, such as connection.*. Default: all.")
+    ] = None,
+    url: ServerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forward the events of your organization to your local server, signed as webhooks. Ctrl-C ends the command.
+
+    The environment variable ONE_RUNTIME_API_KEY contains an API key with the scope admin.
+    """
+
+    async def run() -> None:
+        async with connected(url, forward) as (api, egress):
+            await listen(api, egress, forward, events or ["*"], as_json=as_json)
+
+    asyncio.run(run())
+
+
+@app.command("trigger")
+def trigger_command(
+    type_: Annotated[str, typer.Argument(metavar="TYPE", help="Type of the event, such as connection.needs_reauth.")],
+    *,
+    forward: Annotated[
+        str | None, typer.Option(help="URL of your local server. ONE_RUNTIME_WEBHOOK_SECRET contains the secret.")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Id of a webhook endpoint with a URL.")] = None,
+    url: ServerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a made-up event to your local server, or to a webhook endpoint. Exit code 1: the event was not accepted."""
+    if (forward is None) == (endpoint is None):
+        raise InvalidInput(
+            "Use either --forward with the URL of your local server, or --endpoint with the id of a webhook endpoint."
+        )
+    if forward is not None:
+        is_success = asyncio.run(trigger(forward, type_, as_json=as_json))
+    else:
+        is_success = asyncio.run(_test(url, endpoint or "", type_, as_json=as_json))
+    raise typer.Exit(int(not is_success))
+
+
+async def _test(url: str | None, endpoint_id: str, kind: str, *, as_json: bool) -> bool:
+    async with connected(url) as (api, _):
+        result = await api.call("POST", f"{ENDPOINTS}/{quote(endpoint_id, safe='')}/test?type={quote(kind, safe='')}")
+    if as_json:
+        print_json(result)
+    else:
+        answer = result["http_status"] if result["http_status"] is not None else result["error_code"]
+        typer.echo(f"{kind} → {answer} in {result['duration_ms']} ms")
+    return bool(result["is_success"])
 
 
 class Forwarder:
@@ -257,7 +321,7 @@ def _seconds(time: timedelta) -> int:
 
 
 @contextmanager
-def _cancelled_by_signal(task: "asyncio.Task[Any]") -> Iterator[None]:
+def _cancelled_by_signal(task: asyncio.Task[Any]) -> Iterator[None]:
     loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
 
     def cancel() -> None:

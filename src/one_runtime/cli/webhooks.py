@@ -3,49 +3,34 @@
 `listen` and `trigger` are for developers. They call the API with an API key, and need no database.
 """
 
-import asyncio
-from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Final, Literal
-from urllib.parse import quote
+from datetime import datetime, timedelta
+from typing import Annotated, Final, Literal
 
 import typer
 
-from one_runtime.cli.listing import (
-    DEFAULT_LIMIT,
-    Cursor,
-    Limit,
-    OrganizationId,
-    Since,
-    Until,
-    check_id,
-    check_organization,
-    parse_time,
-    print_page,
-    time_text,
-)
+from one_runtime.cli.installed import load_vault, run_installed
+from one_runtime.cli.listing import check_organization, print_page, time_text
 from one_runtime.cli.operators import operator_actor
-from one_runtime.cli.running import load_vault, read, run_installed, write
-from one_runtime.cli.terminal import AsJson, print_json, print_table
+from one_runtime.cli.options import DEFAULT_LIMIT, AsJson, Cursor, Limit, OrganizationId, Since, Until, parse_time
+from one_runtime.cli.running import read, write
+from one_runtime.cli.terminal import print_json, print_table
 from one_runtime.clock import system_clock
+from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import Page, read_pages
 from one_runtime.errors import InvalidInput, NotFound
-from one_runtime.webhooks import deliveries, endpoints, replay, secrets
+from one_runtime.webhooks import deliveries, endpoints, replay, samples, secrets
+from one_runtime.webhooks.attempts import AttemptResult, attempt
 from one_runtime.webhooks.deliveries import Attempt, Delivery, DeliveryFilter
 from one_runtime.webhooks.deliveries import Status as DeliveryStatus
-from one_runtime.webhooks.endpoints import EndpointDetails, WebhookEndpoint
+from one_runtime.webhooks.endpoints import EndpointDetails, WebhookEndpoint, clean_url
+from one_runtime.webhooks.messages import Message
 from one_runtime.webhooks.replay import Range, ReplayStatus
-
-if TYPE_CHECKING:
-    from one_runtime.context import Installation
 
 app = typer.Typer()
 
 EndpointId = Annotated[str, typer.Argument(metavar="ID", help="Id of the webhook endpoint.")]
 Types = Annotated[list[str] | None, typer.Option("--type", help="Repeatable. Type of events, such as connection.*.")]
-ServerUrl = Annotated[
-    str | None, typer.Option("--url", help="URL of One Runtime. Default: the environment variable ONE_RUNTIME_URL.")
-]
 
 _COLUMNS: Final = {
     "id": "id",
@@ -98,11 +83,9 @@ def create_endpoint(
     as_json: AsJson = False,
 ) -> None:
     """Create a webhook endpoint and print its secret. One Runtime shows the secret only once."""
-    from one_runtime.webhooks.endpoints import clean_url
-
     kinds = endpoints.expand(type_ or ["*"], "--type")
 
-    async def create(installation: "Installation") -> tuple[EndpointDetails, str]:
+    async def create(installation: Installation) -> tuple[EndpointDetails, str]:
         cleaned = None if url is None else await clean_url(installation.webhook_egress, url)
         now, actor = system_clock(), operator_actor(organization_id)
         created = endpoints.new(organization_id, url=cleaned, description=description, include=(), now=now)
@@ -126,13 +109,11 @@ def update_endpoint(
     as_json: AsJson = False,
 ) -> None:
     """Change, pause or activate a webhook endpoint. Waiting events go to the new URL."""
-    from one_runtime.webhooks.endpoints import clean_url
-
     given = {"url": url, "status": status, "description": description}
     changes = {name: value for name, value in given.items() if value is not None}
     kinds = None if type_ is None else endpoints.expand(type_, "--type")
 
-    async def update(installation: "Installation") -> EndpointDetails:
+    async def update(installation: Installation) -> EndpointDetails:
         if url is not None:
             changes["url"] = await clean_url(installation.webhook_egress, url)
         async with installation.database.write() as tx:
@@ -195,11 +176,8 @@ def send_test(
     as_json: AsJson = False,
 ) -> None:
     """Send a made-up event to the URL of an endpoint. Exit code 1: the receiver did not accept the event."""
-    from one_runtime.webhooks import samples
-    from one_runtime.webhooks.attempts import AttemptResult, attempt
-    from one_runtime.webhooks.messages import Message
 
-    async def send(installation: "Installation") -> AttemptResult:
+    async def send(installation: Installation) -> AttemptResult:
         async with installation.database.read() as tx:
             endpoint = await _find(tx, endpoint_id)
             if endpoint.kind == "pull":
@@ -227,8 +205,7 @@ def list_deliveries(  # noqa: PLR0913 - one argument for each option
     as_json: AsJson = False,
 ) -> None:
     """List the deliveries of a webhook endpoint, by the newest event first, or the attempts of one delivery."""
-    check_id("--cursor", cursor)
-    matching = DeliveryFilter(status, type_, parse_time("--since", since), parse_time("--until", until))
+    matching = DeliveryFilter(status, type_, since, until)
     if event is not None:
         _print_attempts(endpoint_id, event, as_json=as_json)
         return
@@ -280,21 +257,25 @@ def retry_delivery(
 def replay_deliveries(
     endpoint_id: EndpointId,
     *,
-    since: Annotated[str, typer.Option(help="Events since this time, such as 2h, 7d, or 2026-11-25T01:02:03Z.")],
+    since: Annotated[
+        datetime,
+        typer.Option(
+            parser=parse_time, metavar="TIME", help="Events since this time, such as 2h, 7d, or 2026-11-25T01:02:03Z."
+        ),
+    ],
     until: Until = None,
     status: Annotated[ReplayStatus, typer.Option(help="Deliveries to repeat.")] = "failed",
     type_: Types = None,
     as_json: AsJson = False,
 ) -> None:
     """Deliver the events of a time again: the failed ones, the missing ones too, or all."""
-    begin, end = parse_time("--since", since), parse_time("--until", until) or system_clock()
-    assert begin is not None  # noqa: S101 - `since` is required
+    end = until or system_clock()
     kinds = None if type_ is None else endpoints.expand(type_, "--type")
 
-    async def queue(installation: "Installation") -> int:
+    async def queue(installation: Installation) -> int:
         async with installation.database.read() as tx:
             present = await _find_details(tx, endpoint_id)
-        chosen = Range(begin, end, kinds or present.event_types)
+        chosen = Range(since, end, kinds or present.event_types)
         return await replay.replay(installation, present.endpoint, chosen, status)
 
     queued = run_installed(queue)
@@ -302,69 +283,6 @@ def replay_deliveries(
         print_json({"queued_deliveries": queued})
     else:
         typer.echo(f"Queued {queued} deliveries.")
-
-
-@app.command("listen")
-def listen_command(
-    *,
-    forward: Annotated[str, typer.Option(help="URL of your local server, such as http://localhost:3000/hook.")],
-    events: Annotated[
-        list[str] | None, typer.Option(help="Repeatable. Type of events, such as connection.*. Default: all.")
-    ] = None,
-    url: ServerUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """Forward the events of your organization to your local server, signed as webhooks. Ctrl-C ends the command.
-
-    The environment variable ONE_RUNTIME_API_KEY contains an API key with the scope admin.
-    """
-    from one_runtime.cli.remote_api import connected
-    from one_runtime.cli.webhook_forwarding import listen
-
-    async def run() -> None:
-        async with connected(url, forward) as (api, egress):
-            await listen(api, egress, forward, events or ["*"], as_json=as_json)
-
-    asyncio.run(run())
-
-
-@app.command("trigger")
-def trigger_command(
-    type_: Annotated[str, typer.Argument(metavar="TYPE", help="Type of the event, such as connection.needs_reauth.")],
-    *,
-    forward: Annotated[
-        str | None, typer.Option(help="URL of your local server. ONE_RUNTIME_WEBHOOK_SECRET contains the secret.")
-    ] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Id of a webhook endpoint with a URL.")] = None,
-    url: ServerUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """Send a made-up event to your local server, or to a webhook endpoint. Exit code 1: the event was not accepted."""
-    from one_runtime.cli import webhook_forwarding
-
-    if (forward is None) == (endpoint is None):
-        raise InvalidInput(
-            "Use either --forward with the URL of your local server, or --endpoint with the id of a webhook endpoint."
-        )
-    if forward is not None:
-        is_success = asyncio.run(webhook_forwarding.trigger(forward, type_, as_json=as_json))
-    else:
-        is_success = asyncio.run(_test(url, endpoint or "", type_, as_json=as_json))
-    raise typer.Exit(int(not is_success))
-
-
-async def _test(url: str | None, endpoint_id: str, kind: str, *, as_json: bool) -> bool:
-    from one_runtime.cli.remote_api import connected
-    from one_runtime.cli.webhook_forwarding import ENDPOINTS
-
-    async with connected(url) as (api, _):
-        result = await api.call("POST", f"{ENDPOINTS}/{quote(endpoint_id, safe='')}/test?type={quote(kind, safe='')}")
-    if as_json:
-        print_json(result)
-    else:
-        answer = result["http_status"] if result["http_status"] is not None else result["error_code"]
-        typer.echo(f"{kind} → {answer} in {result['duration_ms']} ms")
-    return bool(result["is_success"])
 
 
 async def _find(tx: Transaction, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint:

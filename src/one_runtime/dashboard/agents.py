@@ -11,7 +11,8 @@ from one_runtime.agents import approvals, paused_runs, runs
 from one_runtime.agents.authorization.resources import address_of
 from one_runtime.agents.runs import AgentRun, AgentRunPage
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
-from one_runtime.dashboard.end_user_labels import find_labels, identifier_of, label_of
+from one_runtime.dashboard.end_user_labels import find_labels, label_of
+from one_runtime.dashboard.end_user_paths import identifier_of
 from one_runtime.dashboard.quantities import number
 from one_runtime.dashboard.requests import OUTCOME_TEXTS, RequestQuery, badge_of
 from one_runtime.dashboard.visit import FormErrors, Visit

@@ -38,10 +38,10 @@ from one_runtime.dashboard import (
     webhooks,
 )
 from one_runtime.dashboard.assets import load_static_files
+from one_runtime.dashboard.cookies import SESSION, DashboardCookies
 from one_runtime.dashboard.declarations import PUBLIC, SIGNED_IN, Access, PageSpec
 from one_runtime.dashboard.limits import limit_time, read_body, require_text_in_url
 from one_runtime.dashboard.rendering import Renderer
-from one_runtime.dashboard.session import SESSION, DashboardCookies
 from one_runtime.dashboard.visit import DashboardServices, Visit, is_partial
 from one_runtime.db.ids import new_id
 from one_runtime.errors import InsufficientRole, MethodNotAllowed, NotAllowed, NotFound, OneRuntimeError

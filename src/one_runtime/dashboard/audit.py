@@ -14,7 +14,8 @@ from starlette.responses import Response
 
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
-from one_runtime.dashboard.end_user_labels import EndUserLabel, identifier_of, label_of
+from one_runtime.dashboard.end_user_labels import EndUserLabel, label_of
+from one_runtime.dashboard.end_user_paths import identifier_of
 from one_runtime.dashboard.exports import ExportResponse
 from one_runtime.dashboard.rendering import exact
 from one_runtime.dashboard.visit import FormErrors, Visit

@@ -13,7 +13,7 @@ from one_runtime.connections.search import FoundConnection
 from one_runtime.dashboard import timelines
 from one_runtime.dashboard.connection_views import STATES, ConnectionView, catalog_of, view
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
-from one_runtime.dashboard.end_user_labels import identifier_of
+from one_runtime.dashboard.end_user_paths import identifier_of
 from one_runtime.dashboard.masking import Whole
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.engine import Transaction

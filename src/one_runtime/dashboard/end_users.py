@@ -9,7 +9,8 @@ from one_runtime.dashboard.connect_links import LinkRequest, respond_with_link
 from one_runtime.dashboard.connection_actions import summarize
 from one_runtime.dashboard.connection_views import catalog_of, view
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
-from one_runtime.dashboard.end_user_labels import identifier_of, label_of, query_value
+from one_runtime.dashboard.end_user_labels import label_of
+from one_runtime.dashboard.end_user_paths import identifier_of, query_value
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.dashboard.wording import problem_of
 from one_runtime.db.engine import Transaction

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from one_runtime.catalog.auth_types import AUTH_TYPES
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.assets import StaticFiles
-from one_runtime.dashboard.end_user_labels import query_value
+from one_runtime.dashboard.end_user_paths import query_value
 from one_runtime.dashboard.masking import Whole, mask_output
 from one_runtime.dashboard.quantities import duration, number
 from one_runtime.dashboard.wording import in_page, without_fields

@@ -11,7 +11,8 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
-from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels, identifier_of
+from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels
+from one_runtime.dashboard.end_user_paths import identifier_of
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.ids import is_id
 from one_runtime.errors import FieldError, InvalidInput, explain_error

@@ -6,8 +6,8 @@ from typing import Final
 
 from starlette.responses import Response
 
+from one_runtime.dashboard.cookies import KNOWN_BROWSER, SESSION
 from one_runtime.dashboard.declarations import SIGNED_IN, Pages
-from one_runtime.dashboard.session import KNOWN_BROWSER, SESSION
 from one_runtime.dashboard.visit import Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption.secret_tokens import SecretToken

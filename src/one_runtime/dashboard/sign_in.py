@@ -6,9 +6,10 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from one_runtime.dashboard import passkey_forms, session
+from one_runtime.dashboard.cookies import KNOWN_BROWSER
 from one_runtime.dashboard.declarations import PUBLIC, Pages
 from one_runtime.dashboard.passkey_forms import credential_of, find_party, require_party
-from one_runtime.dashboard.session import KNOWN_BROWSER, safe_path
+from one_runtime.dashboard.session import safe_path
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
 from one_runtime.team.dashboard_sessions import SignInMethod

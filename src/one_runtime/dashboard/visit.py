@@ -11,13 +11,13 @@ from starlette.responses import RedirectResponse, Response
 
 from one_runtime.catalog.model import Integration
 from one_runtime.context import Installation
-from one_runtime.dashboard.end_user_labels import identifier_of, path_part, query_value
+from one_runtime.dashboard.cookies import DashboardCookies
+from one_runtime.dashboard.end_user_paths import identifier_of, path_part, query_value
 from one_runtime.dashboard.exports import ExportLimit
 from one_runtime.dashboard.form_bodies import read_form
 from one_runtime.dashboard.limits import require_text
 from one_runtime.dashboard.masking import Whole, mask
 from one_runtime.dashboard.rendering import Renderer
-from one_runtime.dashboard.session import DashboardCookies
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
 from one_runtime.errors import InsufficientRole, InvalidInput
