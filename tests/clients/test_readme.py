@@ -21,7 +21,7 @@ from tests.ports import free_port
 from tests.running_demo import Demo, find_popup
 from tests.waiting import attempts
 
-pytestmark = [pytest.mark.docs, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SNIPPETS: Final = ROOT / "docs" / "snippets"
 MOST_LINES: Final = 12
@@ -122,10 +122,12 @@ async def connect_and_read_contacts(page: Page, origin: str) -> None:
     await expect(page.locator("body")).to_contain_text("priya@hammond.example")
 
 
+@pytest.mark.docs
 def test_readme_names_the_setting_of_django() -> None:
     assert f"In `settings.py`, add `{SETTING}`" in documentation("README.md").prose
 
 
+@pytest.mark.docs
 async def test_code_for_django_connects_an_account_and_reads_its_contacts(page: Page, django: str) -> None:
     await page.goto(f"{django}/admin/login/?next=/")
     await page.get_by_label("Username").fill(ADMIN["USERNAME"])
@@ -140,6 +142,7 @@ async def test_code_for_express_connects_an_account_and_reads_its_contacts(page:
     await connect_and_read_contacts(page, express)
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize("backend", ["django_urls.py", "express.mjs"])
 def test_twelve_lines_connect_an_account(backend: str) -> None:
     """Count the lines of backend and page without imports, brackets, the call, and lines that every product has."""

@@ -20,8 +20,8 @@ REQUEST: Final = re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE) /v1/")
 NOT_ON_PAGES: Final = {
     "connecting/sessions.py",  # no page shows a session
     "connecting/redirect_mode.py",
-    "tenancy/event_types.py",  # docs/events.md has the fields of the data
     "proxy/lookup.py",  # the playground shows the answer of the API
+    "tenancy/event_types.py",  # pages show the explanation, not the documentation with its fields
     "tenancy/authentication.py",  # about the API key of a request
 }
 ENTRY_POINTS: Final = ("api", "cli", "connect", "dashboard", "demo", "doctor", "mcp")

@@ -232,7 +232,8 @@ class CredentialField(EntryPart):
         """Return a first version of a field, for `one-runtime catalog new`."""
         label = name.replace("_", " ").capitalize()
         where = f"The {label.lower()} of the account."
-        return {"name": name, "label": label, "where": where, "pattern": "[!-~]{1,255}", "secret": secret}
+        draft: dict[str, object] = {"name": name, "label": label, "where": where, "pattern": "[!-~]{1,255}"}
+        return draft if secret else {**draft, "secret": False}
 
     @property
     def markdown(self) -> str:
