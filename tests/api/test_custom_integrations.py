@@ -92,7 +92,7 @@ async def test_automatic_name_is_the_same_after_the_popup_and_after_an_import(bi
         await register(client, entry)
         imported = await connect(client, "imports")
         session = await client.session("connects", integration_slug=SLUG)
-        assert (await client.type_key(session["session_token"], KEY)).json()["connectionName"] == name
+        assert (await client.type_key(session["session_token"], KEY)).json()["connection_name"] == name
         connected = (await client.get("/v1/connections", end_user_id="connects")).json()["connections"]
         assert [imported["name"], *(connection["name"] for connection in connected)] == [name, name]
     await register(client, no_identity)

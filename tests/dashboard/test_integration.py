@@ -13,7 +13,6 @@ from tests.dashboard.team import DASHBOARD_URL, Team, text_of
 
 WINDOW: Final = {"sec-fetch-dest": "document", "sec-fetch-mode": "navigate"}
 OURS: Final = {**WINDOW, "sec-fetch-site": "same-origin"}
-MORE_SCOPES: Final = ("advanced_scopes", "optional_scope")
 SECRET: Final = "the-canary-secret-0123456789"
 CLIENT: Final = {
     "client_id": "our-app",
@@ -66,19 +65,21 @@ async def test_scopes_are_in_words(team: Team) -> None:
 
 
 async def test_page_lists_the_scopes_that_the_authorization_request_sends(team: Team) -> None:
-    browser = await team.browser("admin")
-    for slug, scopes in (("freelancer", ""), ("freelancer", "basic own.scope"), ("hubspot", "own.scope")):
-        await browser.submit(f"integrations/{slug}/oauth-client", {**CLIENT, "scopes": scopes})
-        integration = team.application.installation.catalog.get(slug)
-        assert integration is not None
+    more = "    more_scopes:\n      param: user_scope\n      always: [audit]\n      default: [reports]\n"
+    await register(team.api, ENTRY + OAUTH.replace("    pkce:", f"{more}    pkce:"))
+    browser, installation = await team.browser("admin"), team.application.installation
+    for scopes in ("", "write own.scope"):
+        await browser.submit("integrations/x-billing/oauth-client", {**CLIENT, "scopes": scopes})
+        async with installation.database.read() as tx:
+            integration = await installation.catalogs.require(tx, browser.organization_id, "x-billing")
         assert integration.oauth2 is not None
         chosen = tuple(scopes.split()) or None
         request = AuthorizationRequest("https://app.example/callback", "state", "challenge", chosen)
         query = parse_qs(urlsplit(authorization_url(integration.oauth2, "our-app", request, {})).query)
-        sent = {scope for name in ("scope", *MORE_SCOPES) for text in query.get(name, ()) for scope in text.split()}
-        page = (await browser.get(f"integrations/{slug}")).text
-        shown = re.findall(r"<li><code>([^<]*)</code>", page[page.index('<ul class="scopes">') :].partition("</ul>")[0])
-        assert set(shown) == sent, slug
+        sent = " ".join([*query["scope"], *query["user_scope"]]).split()
+        page = (await browser.get("integrations/x-billing")).text
+        listed = page[page.index('<ul class="scopes">') :].partition("</ul>")[0]
+        assert re.findall(r"<li><code>([^<]*)</code>", listed) == sent
 
 
 async def test_administrator_registers_and_deletes_a_client_without_seeing_its_secret(team: Team) -> None:
