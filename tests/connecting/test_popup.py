@@ -299,6 +299,27 @@ async def test_integration_that_is_not_enabled_is_refused_with_instructions(
     assert "acme" not in await client.integrations()
 
 
+async def test_search_returns_the_matching_integrations_of_the_list_the_best_first(client: Client) -> None:
+    await client.send("PATCH", "/v1/organization", {"integrations": {"mode": "all_but", "slugs": ["hubspot"]}})
+    list_session, one_session = await client.session(integration_slug=None), await client.session()
+
+    async def search(session: dict[str, Any], query: str, **more: Any) -> httpx2.Response:
+        return await client.popup("/search", session["session_token"], {"query": query, **more})
+
+    assert (await search(list_session, "acme", session_id=list_session["id"])).json() == {"slugs": ["acme"]}
+    assert (await search(list_session, "acem")).json() == {"slugs": ["acme"]}, "one typing error"
+    assert "hubspot" not in (await search(list_session, "hubspot")).json()["slugs"]
+    everything = (await client.popup("", list_session["session_token"])).json()["integrations"]
+    assert len((await search(list_session, "")).json()["slugs"]) == len(everything)
+    assert (await search(one_session, "acme")).json() == {"slugs": []}
+    assert (await search(list_session, "acme", session_id=one_session["id"])).status_code == 401
+    assert (await search(list_session, "x" * 201)).status_code == 422
+    linked = await client.session(integration_slug=None, mode="link")
+    assert (await search(linked, "acme")).json() == {"slugs": ["acme"]}
+    await client.popup("/cancel", list_session["session_token"])
+    assert (await search(list_session, "acme")).json()["code"] == "session_cancelled"
+
+
 async def test_unknown_auth_type_is_refused_when_the_session_is_created(client: Client) -> None:
     body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "basic"}
     answer = await client.post("/v1/hosted-connection-sessions", body)

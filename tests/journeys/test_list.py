@@ -3,12 +3,14 @@
 `python -m benchmarks.popup` measures how fast the list appears, and how fast it reacts to a key press.
 """
 
+import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Frame, Page, expect
+from playwright.async_api import Error, Frame, Page, Route, expect
 
 from tests.browser import type_text
 from tests.journeys.backend import Backend
@@ -52,14 +54,60 @@ async def test_six_hundred_integrations_are_listed_and_each_key_narrows_the_list
     frame = await list_in(page, large)
     rows, search = frame.locator(".picks li"), frame.get_by_label("Search", exact=True)
     await expect(rows).to_have_count(601)
-    counts = []
-    for letter in "harbormetrics":
-        await search.press_sequentially(letter)
-        await wait_until_settled(frame)
-        counts.append(await rows.count())
-    assert counts[0] < 601
-    assert counts[-1] == 1
-    await expect(rows).to_have_text(re.compile("Harbor Metrics"))
+    await search.press_sequentially("h")
+    await eventually(hits_of(frame, 1, 601))
+    await search.press_sequentially("arbormetrics")
+    await expect(rows).to_have_text([re.compile("Harbor Metrics")])
+
+
+async def test_rows_stay_until_the_server_has_answered_the_last_query(page: Page, large: Backend) -> None:
+    frame = await list_in(page, large)
+    rows, search = frame.locator(".picks li"), frame.get_by_label("Search", exact=True)
+    released = asyncio.Event()
+
+    async def hold_first(route: Route) -> None:
+        if route.request.post_data_json["query"] == "harbor":
+            await released.wait()
+        with suppress(Error):  # the page has aborted the request
+            await route.continue_()
+
+    await page.route("**/connect/session/search", hold_first)
+    async with page.expect_request("**/connect/session/search"):
+        await search.fill("harbor")
+    assert await rows.count() == 601
+    await search.fill("acme crm")
+    await expect(rows).to_have_text([re.compile("Acme CRM")])
+    released.set()
+    await search.fill("acme")
+    await expect(rows).to_have_text([re.compile("Acme CRM")])
+
+
+async def test_enter_opens_the_best_match_of_the_text_whose_answer_is_pending(page: Page, large: Backend) -> None:
+    frame = await list_in(page, large)
+    search = frame.get_by_label("Search", exact=True)
+    released = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await released.wait()
+        await route.continue_()
+
+    await page.route("**/connect/session/search", hold)
+    async with page.expect_request("**/connect/session/search"):
+        await search.fill("acme crm")
+    await search.press("Enter")
+    released.set()
+    await expect(heading(frame)).to_contain_text("Acme CRM")
+
+
+async def test_search_without_a_network_says_so_and_works_again_later(page: Page, large: Backend) -> None:
+    frame = await list_in(page, large)
+    search = frame.get_by_label("Search", exact=True)
+    await page.route("**/connect/session/search", lambda route: route.abort("internetdisconnected"))
+    await search.fill("acme crm")
+    await expect(frame.locator(".empty")).to_contain_text("The network connection was lost.")
+    await page.unroute("**/connect/session/search")
+    await search.fill("acme")
+    await expect(frame.locator(".picks li")).to_have_text([re.compile("Acme CRM")])
 
 
 async def test_logos_far_down_are_not_loaded(page: Page, large: Backend) -> None:

@@ -64,6 +64,7 @@ OTHERS: Final[Mapping[str, Kind]] = {
     "POST /v1/mcp": "agent",
     "POST /v1/mcp/{organization_id}": "agent",
     "POST /connect/session": "session token",
+    "POST /connect/session/search": "session token",
     "POST /connect/session/connect": "session token",
     "POST /connect/session/cancel": "session token",
     "POST /connect/session/authorization": "session token",
@@ -83,6 +84,7 @@ OTHERS: Final[Mapping[str, Kind]] = {
 }
 _FORM: Final = {"auth_type": "api_key", "credentials": {"api_key": "x"}}
 BODIES: Final[Mapping[str, Mapping[str, object]]] = {
+    "POST /connect/session/search": {"query": "crm"},
     "POST /connect/session/connect": _FORM,
     "POST /connect/session/authorization": _FORM,
     "POST /connect/session/outcome": {"authorization_id": "01a238ad-0123-715a-8c2a-3ef4a6bf9770"},

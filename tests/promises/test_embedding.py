@@ -103,7 +103,7 @@ async def test_token_outside_the_header_authorizes_nothing(application: Applicat
     """A form or an image in a foreign page can send URLs and cookies. It cannot send an `Authorization` header."""
     token = (await client.session())["session_token"]
     anybody = application.client()
-    for step in ("", "/connect", "/cancel"):
+    for step in ("", "/search", "/connect", "/cancel"):
         path = f"/connect/session{step}"
         answers = [
             await anybody.http.post(path, params={"session_token": token}),
@@ -118,7 +118,7 @@ async def test_cors_allows_no_foreign_page_to_call_the_popups_routes(client: Cli
     token = (await client.session())["session_token"]
     foreign = {"origin": "https://evil.example", "authorization": f"Bearer {token}"}
     preflight = {**foreign, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
-    for step in ("", "/connect", "/cancel"):
+    for step in ("", "/search", "/connect", "/cancel"):
         answer = await client.http.options(f"/connect/session{step}", headers=preflight)
         assert answer.status_code == 405
         assert "access-control-allow-origin" not in answer.headers

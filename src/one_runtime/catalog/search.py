@@ -1,7 +1,5 @@
 """Search integrations by the text that a user types (the query).
 
-A test ensures that this search and the popup's search in `connect/static/search.js` give the same results.
-
 An integration matches if its name, slug or alias begins with the query. This comparison ignores spaces, so the query
 "quick books" finds QuickBooks. An integration also matches if its texts contain every word of the query. A word can
 occur inside a name, slug or alias. In the category and description, only the beginning of a word counts. If no

@@ -19,9 +19,9 @@ from one_runtime.tenancy.branding import Branding, Scheme
 
 POPUP_MODULES: Final = (
     "api.js", "authorization.js", "dom.js", "field.js", "form.js", "host.js", "list.js", "popup.js", "screens.js",
-    "search.js", "texts.js",
+    "texts.js",
 )  # fmt: skip
-WINDOW_MODULES: Final = ("dom.js", "field.js", "list.js", "search.js", "texts.js", "window.js")
+WINDOW_MODULES: Final = ("api.js", "dom.js", "field.js", "list.js", "texts.js", "window.js")
 AUTHORIZATION_WINDOW_MODULES: Final = ("authorization_window.js",)
 MODULES: Final = tuple(dict.fromkeys((*POPUP_MODULES, *WINDOW_MODULES, *AUTHORIZATION_WINDOW_MODULES)))
 STYLESHEETS: Final = {"popup.css": ("popup.css", "form.css", "list.css", "notice.css"), "window.css": ("window.css",)}

@@ -30,6 +30,8 @@ from one_runtime.connect.wire import (
     OutcomeBody,
     PreparedAnswer,
     RedirectAnswer,
+    SearchAnswer,
+    SearchBody,
     TicketBody,
     ViewBody,
     outcome_answer,
@@ -75,6 +77,7 @@ class PopupRoutes:
             Route("/connect", self._page, methods=["GET"], name="connect"),
             Route("/connect", self._form, methods=["POST"]),
             Route("/connect/session", json_endpoint(self._view), methods=["POST"]),
+            Route("/connect/session/search", json_endpoint(self._search), methods=["POST"]),
             Route("/connect/session/connect", json_endpoint(self._connect), methods=["POST"]),
             Route("/connect/session/cancel", json_endpoint(self._cancel), methods=["POST"]),
             Route("/connect/session/authorization", json_endpoint(self._prepare), methods=["POST"]),
@@ -123,6 +126,10 @@ class PopupRoutes:
             self._installation, token, session_id=body.session_id, integration_slug=body.integration_slug
         )
         return view_answer(view, self._logo_url)
+
+    async def _search(self, token: str, request: Request) -> BaseModel:
+        body = read_json(SearchBody, await read_body(request))
+        return SearchAnswer(slugs=await popup.search_list(self._installation, token, body.session_id, body.query))
 
     async def _connect(self, token: str, request: Request) -> BaseModel:
         view, submitted = await self._read_form(token, request)

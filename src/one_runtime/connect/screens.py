@@ -122,7 +122,7 @@ class Screens:
     def pick(self, view: PopupView, form: FormPost) -> Response:
         """Render the list of integrations. After a search, the page hides the integrations that do not match.
 
-        The HTML contains all integrations, because the page's script can search the list without the server.
+        The HTML contains all integrations, because the page's script shows and hides them while the end user types.
         """
         integrations = [option.integration for option in view.options]
         ranks = {integration.slug: rank for rank, integration in enumerate(search(integrations, form.search))}

@@ -53,6 +53,13 @@ class ViewBody(Sent):
     integration_slug: Name | None = None
 
 
+class SearchBody(Sent):
+    """A query in the list of integrations. `session_id`: see `ViewBody`."""
+
+    session_id: Name | None = None
+    query: Annotated[str, StringConstraints(max_length=200)]
+
+
 class ConnectBody(Sent):
     """A submitted form. `integration_slug`: the integration that the end user selected from the list.
 
@@ -163,7 +170,6 @@ class IntegrationAnswer(BaseModel):
     name: str
     description: str
     category: str
-    aliases: list[str]
     logo_url: str | None
     connected: bool = False
     rank: int | None = None
@@ -179,6 +185,12 @@ class ViewAnswer(PopupAnswer):
     suggested_connection_name: str | None
     reconnect: bool
     auth_types: list[AuthAnswer]
+
+
+class SearchAnswer(BaseModel):
+    """The integrations in the list that match a query, the best match first."""
+
+    slugs: list[str]
 
 
 class ConnectedAnswer(PopupAnswer):
@@ -261,7 +273,6 @@ def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) 
             name=integration.name,
             description=integration.description,
             category=integration.category,
-            aliases=list(integration.aliases),
             logo_url=logo_url(integration),
             connected=connected,
             rank=rank,

@@ -15,6 +15,7 @@ from one_runtime.catalog.auth_types import Auth, oauth2_of
 from one_runtime.catalog.model import CustomIntegration, Integration
 from one_runtime.catalog.popular import POPULARITY
 from one_runtime.catalog.request import ConnectionValues, clean_values
+from one_runtime.catalog.search import search
 from one_runtime.connecting import authorization_attempts, redirect_mode, sessions
 from one_runtime.connecting.redirect_mode import return_address
 from one_runtime.connecting.sessions import ConnectSession, Mode, ended_error, unavailable_error
@@ -214,7 +215,7 @@ async def load_view(
     installation: Installation,
     token: str,
     *,
-    presentation: Presentation = "frame",
+    presentation: Presentation | None = "frame",
     session_id: str | None = None,
     integration_slug: str | None = None,
     opening: bool = True,
@@ -225,7 +226,8 @@ async def load_view(
     `opening` changes nothing. The first page of the mode `link` calls without `opening`, because programs that scan
     links in messages also load this page.
 
-    `session_id`: the session for which the server has sent the page, or None.
+    `presentation`: None for the list alone, which is the same in a frame and in a page. `session_id`: the session for
+    which the server has sent the page, or None.
 
     Raises:
         Unauthenticated: the token is unknown, or belongs to another session than the page.
@@ -271,15 +273,24 @@ async def load_view(
     return PopupView(session, organization, end_user, integration, tuple(auths), reconnect)
 
 
+async def search_list(installation: Installation, token: str, session_id: str | None, text: str) -> list[str]:
+    """Return the slugs of the integrations in the list that match a text, the best match first.
+
+    If the session names an integration, there is no list. Raises: see `load_view`.
+    """
+    view = await load_view(installation, token, presentation=None, session_id=session_id, opening=False)
+    return [integration.slug for integration in search([option.integration for option in view.options], text)]
+
+
 def _option(integration: Integration, *, connected: bool) -> IntegrationOption:
     first = connected or isinstance(integration, CustomIntegration)
     return IntegrationOption(integration, connected, 0 if first else POPULARITY.get(integration.slug))
 
 
-def _require_open(session: ConnectSession | None, presentation: Presentation, now: datetime) -> ConnectSession:
+def _require_open(session: ConnectSession | None, presentation: Presentation | None, now: datetime) -> ConnectSession:
     if session is None:
         raise Unauthenticated("This session is not known. Open the window again from the app.")
-    if presentation != ("frame" if session.mode == "embed" else "page"):
+    if presentation not in {None, "frame" if session.mode == "embed" else "page"}:
         raise WrongMode(f"This page cannot show a session of the mode {session.mode}.")
     ended = ended_error(session, now)
     if ended is not None:

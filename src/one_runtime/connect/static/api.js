@@ -38,6 +38,11 @@ export class Api {
     return this.#post("", { session_id: this.#session, integration_slug: slug }, LOAD_TIMEOUT_MS);
   }
 
+  /** Returns the slugs of the integrations in the list that match the query. `signal`: aborts the request. */
+  search(query, signal) {
+    return this.#post("/search", { session_id: this.#session, query }, LOAD_TIMEOUT_MS, { signal });
+  }
+
   connect(request) {
     return this.#post("/connect", request, CONNECT_TIMEOUT_MS);
   }
@@ -52,11 +57,11 @@ export class Api {
   }
 
   cancel() {
-    return this.#post("/cancel", {}, CANCEL_TIMEOUT_MS, true); // the request must finish even if the frame is removed
+    return this.#post("/cancel", {}, CANCEL_TIMEOUT_MS, { keepalive: true }); // the request must finish even if the frame is removed
   }
 
   /** `keepalive`: limits the bodies of all pending requests to 64 kB together. */
-  async #post(path, body, timeout, keepalive = false) {
+  async #post(path, body, timeout, { keepalive = false, signal = null } = {}) {
     let response;
     let answer;
     try {
@@ -68,7 +73,7 @@ export class Api {
         cache: "no-store",
         redirect: "error",
         keepalive,
-        signal: AbortSignal.timeout(timeout),
+        signal: signal === null ? AbortSignal.timeout(timeout) : anySignal(signal, AbortSignal.timeout(timeout)),
       });
       answer = await response.text();
     } catch (error) {
@@ -78,6 +83,11 @@ export class Api {
     if (!response.ok) throw new Problem(response.status, parsed);
     return parsed;
   }
+}
+
+// Browsers without `AbortSignal.any` give a search no limit of time.
+function anySignal(signal, timeout) {
+  return AbortSignal.any?.([signal, timeout]) ?? signal;
 }
 
 // A gateway in front of our server can respond with its own error page, which is not JSON.

@@ -130,7 +130,7 @@ class Popup {
     }
     this.#slug = slug;
     if (this.#view.integration !== null) return this.#ask(slug === null ? null : () => this.#backToList());
-    return this.#pick(pickScreen(this.#view, (picked) => this.#busyUntil(() => this.#leaveList(picked))));
+    return this.#pick(pickScreen(this.#view, (query, signal) => this.#api.search(query, signal), (picked) => this.#busyUntil(() => this.#leaveList(picked))));
   }
 
   #leaveList(picked) {

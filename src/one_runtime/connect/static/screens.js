@@ -92,14 +92,13 @@ function row({ title, help, icon: drawing, mark = null, value = null }, onClick)
   return el("li", {}, button);
 }
 
-/** Returns the screen with the list of integrations, for a session that names no integration. */
-export function pickScreen(view, onPick) {
+/** Returns the screen with the list of integrations, for a session that names no integration. `find`: see `followList`. */
+export function pickScreen(view, find, onPick) {
   const organization = view.organization.display_name;
-  const rows = view.integrations.map(({ slug, name, description, category, aliases, logo_url, connected, rank }) => {
+  const rows = view.integrations.map(({ slug, name, description, category, logo_url, connected, rank }) => {
     const mark = connected ? el("span", { class: "mark" }, icon("check"), text("pick.connected")) : null;
     const node = row({ title: name, help: description, icon: logo(logo_url, name, "small"), mark, value: slug }, () => onPick(slug));
     node.dataset.category = category;
-    node.dataset.aliases = aliases.join("|");
     if (rank !== null) node.dataset.rank = rank;
     return node;
   });
@@ -120,7 +119,7 @@ export function pickScreen(view, onPick) {
     el("div", { class: "empty", hidden: true }, el("p"), el("button", { type: "button", class: "secondary" }, text("pick.everything"))),
     el("p", { class: "sr-only", role: "status" }),
   );
-  followList(picker);
+  followList(picker, find);
   return [
     el("header", { class: "head head-pick" }, organizationLogo(view), el("h1", { id: HEADING, tabindex: "-1" }, rich("pick.title", { organization })), forWhom(view)),
     picker,

@@ -1,6 +1,7 @@
 // Additions to the top-level pages, which also work without this script. The script removes the token from the address
 // bar, and stores the token for a reload. The script filters the list while the user types, checks the fields before
 // the browser sends the form, and shows progress on the button.
+import { Api } from "./api.js";
 import { text } from "./dom.js";
 import { checkAll, Control, showBusy } from "./field.js";
 import { followList } from "./list.js";
@@ -52,5 +53,8 @@ const token = storeToken();
 if ("closes" in document.body.dataset) window.close();
 const [resumeForm, picker, form] = ["#resume", "#picker", ".credentials"].map((selector) => document.querySelector(selector));
 if (resumeForm) resume(resumeForm, token);
-if (picker) followList(picker);
+if (picker) {
+  const api = new Api(document.body.dataset.base, token, document.body.dataset.session);
+  followList(picker, (query, signal) => api.search(query, signal));
+}
 if (form) enhanceForm(form);
