@@ -1,18 +1,13 @@
 """The page of your product on which a user approves an agent (`agents.sign_in_url`). The page requires a login."""
 
-import os
-from uuid import UUID
+from one_runtime_client import AgentAuthorization, Conflict, OneRuntime
 
-import httpx2
-
-api = httpx2.Client(
-    base_url=os.environ["ONE_RUNTIME_URL"], headers={"Authorization": f"Bearer {os.environ['ONE_RUNTIME_API_KEY']}"}
-)
+one_runtime = OneRuntime()  # reads ONE_RUNTIME_URL and ONE_RUNTIME_API_KEY
 
 
-def read_agent(agent_authorization_id: str) -> dict:
+def read_agent(agent_authorization_id: str) -> AgentAuthorization:
     """Return the request of the agent. Show its hosts and its access, and ask the user."""
-    return api.get(f"/v1/agent-authorizations/{UUID(agent_authorization_id)}").raise_for_status().json()
+    return one_runtime.agent_authorizations.get(agent_authorization_id)
 
 
 def answer_agent(user_id: str, agent_authorization_id: str, access: str | None) -> str | None:
@@ -20,11 +15,12 @@ def answer_agent(user_id: str, agent_authorization_id: str, access: str | None) 
 
     `access`: `read` or `write`, or None if the user declined.
     """
-    path = f"/v1/agent-authorizations/{UUID(agent_authorization_id)}"
-    if access is None:
-        response = api.delete(path)
-    else:
-        response = api.post(path, json={"end_user_id": user_id, "access": access})
-    if response.json().get("code") == "agent_authorization_closed":
-        return None  # the request was answered before, or has expired
-    return response.raise_for_status().json()["continue_url"]
+    requests = one_runtime.agent_authorizations
+    try:
+        if access is None:
+            return requests.decline(agent_authorization_id).continue_url
+        return requests.approve(agent_authorization_id, end_user_id=user_id, access=access).continue_url
+    except Conflict as error:
+        if error.code == "agent_authorization_closed":
+            return None  # the request was answered before, or has expired
+        raise

@@ -260,12 +260,12 @@ async def test_snippet_of_the_sign_in_page_approves_and_declines(
         monkeypatch.setenv("ONE_RUNTIME_API_KEY", await application.key(agent.organization_id, "use"))
         snippet = runpy.run_path(str(SNIPPET))
         shown = await asyncio.to_thread(snippet["read_agent"], requests[0])
-        assert (shown["client_name"], shown["access"]) == ("Agent of Tests", "write")
+        assert (shown.client_name, shown.access) == ("Agent of Tests", "write")
         answers = [
             await asyncio.to_thread(snippet["answer_agent"], "user_123", *arguments)
             for arguments in ((requests[0], "read"), (requests[0], "read"), (requests[1], None))
         ]
-        snippet["api"].close()
+        snippet["one_runtime"].close()
     assert (await agent.exchange(query_of(answers[0])["code"])).json()["scope"] == "agent:read"
     assert answers[1] is None
     assert query_of(answers[2])["error"] == "access_denied"
