@@ -177,6 +177,7 @@ def canonical_allow_list(entries: AllowList) -> AllowList:
     return frozenset((target.host, target.port) for target in targets)
 
 
+@lru_cache(maxsize=1024)
 def _parse_authority(authority: str, default_port: int) -> tuple[str, Address | None, int]:
     if "@" in authority:
         raise TargetRefused.malformed("it contains a user name or password")
