@@ -22,7 +22,8 @@ import pytest
 from one_runtime.db.migrations import HEAD, LAST_UNRELEASED, LOCK_PATIENCE
 from tests.documentation import ROOT
 
-PREVIOUS: Final = LAST_UNRELEASED if HEAD == "v0001" else f"v{int(HEAD[1:]) - 1:04}"
+_NUMBER: Final = int(HEAD[1:])
+PREVIOUS: Final = LAST_UNRELEASED if _NUMBER == 1 else f"v{_NUMBER - 1:04}"
 """The migration before the newest one."""
 COMMITS: Final = {LAST_UNRELEASED: "4cae760fe5182d023872a5a787bdb6bbed8e4a13"}
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""

@@ -66,7 +66,7 @@ async def test_rows_stay_until_the_server_has_answered_the_last_query(page: Page
     released = asyncio.Event()
 
     async def hold_first(route: Route) -> None:
-        if route.request.post_data_json["query"] == "harbor":
+        if (route.request.post_data_json or {})["query"] == "harbor":
             await released.wait()
         with suppress(Error):  # the page has aborted the request
             await route.continue_()
