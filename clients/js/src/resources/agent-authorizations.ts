@@ -117,11 +117,13 @@ export default resource<AgentAuthorizations>("agentAuthorizations")({
     path: "/v1/agent-authorizations/{agent_authorization_id}",
     takes: "body",
     creates: true,
-    returns: ["id", "status", "redirectHost"],
+    returns: ["id", "status", "clientId"],
+    secrets: ["continueUrl"],
   },
   decline: {
     method: "DELETE",
     path: "/v1/agent-authorizations/{agent_authorization_id}",
-    returns: ["id", "status", "redirectHost"],
+    returns: ["id", "status", "clientId"],
+    secrets: ["continueUrl"],
   },
 });

@@ -103,7 +103,7 @@ const withoutNoun = resource<Pick<Api, "disconnect">>()({
     method: "POST",
     path: "/v1/disconnect",
     takes: "body",
-    returns: ["status", "deletedCount"],
+    returns: ["status", "integrationSlug", "endUserId"],
   },
 });
 

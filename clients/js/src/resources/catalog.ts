@@ -181,7 +181,7 @@ export default resource<Catalog>("catalog")({
     method: "GET",
     path: "/v1/catalog/integrations/{slug}",
     takes: "query",
-    returns: ["id", "slug", "auth"],
+    returns: ["id", "slug", "name"],
     defaults: { logo: "url" },
   },
 });

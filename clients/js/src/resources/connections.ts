@@ -357,30 +357,30 @@ export default resource<Connections>("connections")({
     takes: "query",
     items: "connections",
     paged: true,
-    returns: ["id", "integrationSlug", "endUserId", "status"],
+    returns: ["id", "name", "status"],
   },
   create: {
     method: "POST",
     path: "/v1/connections",
     takes: "body",
     creates: true,
-    returns: ["id", "integrationSlug", "endUserId", "status"],
+    returns: ["id", "name", "status"],
   },
   get: {
     method: "GET",
     path: "/v1/connections/{connection_id}",
-    returns: ["id", "integrationSlug", "endUserId", "status"],
+    returns: ["id", "name", "status"],
   },
   update: {
     method: "PATCH",
     path: "/v1/connections/{connection_id}",
     takes: "body",
-    returns: ["id", "integrationSlug", "endUserId", "status"],
+    returns: ["id", "name", "status"],
   },
   delete: {
     method: "DELETE",
     path: "/v1/connections/{connection_id}",
-    returns: ["id", "revocations"],
+    returns: ["id", "name", "status"],
   },
   check: {
     method: "POST",
@@ -390,12 +390,12 @@ export default resource<Connections>("connections")({
   credentials: {
     method: "GET",
     path: "/v1/connections/{connection_id}/credentials",
-    returns: ["connectionId", "authType", "credentials"],
+    returns: ["connectionId", "integrationSlug", "authType", "credentials"],
     secrets: ["credentials"],
   },
   refresh: {
     method: "POST",
     path: "/v1/connections/{connection_id}/refresh",
-    returns: ["id", "integrationSlug", "endUserId", "status"],
+    returns: ["id", "name", "status"],
   },
 });

@@ -146,7 +146,8 @@ export default resource<EndUserTokens>("endUserTokens")({
     path: "/v1/end-user-tokens",
     takes: "body",
     creates: true,
-    returns: ["id", "endUserId", "endUserToken"],
+    returns: ["id", "audience", "endUserId", "endUserToken"],
+    secrets: ["endUserToken"],
   },
   list: {
     method: "GET",
@@ -154,16 +155,16 @@ export default resource<EndUserTokens>("endUserTokens")({
     takes: "query",
     items: "endUserTokens",
     paged: true,
-    returns: ["id", "endUserId", "prefix"],
+    returns: ["id", "audience", "endUserId"],
   },
   get: {
     method: "GET",
     path: "/v1/end-user-tokens/{end_user_token_id}",
-    returns: ["id", "endUserId", "prefix"],
+    returns: ["id", "audience", "endUserId"],
   },
   revoke: {
     method: "DELETE",
     path: "/v1/end-user-tokens/{end_user_token_id}",
-    returns: ["id", "endUserId", "prefix"],
+    returns: ["id", "audience", "endUserId"],
   },
 });

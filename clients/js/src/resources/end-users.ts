@@ -305,22 +305,22 @@ export default resource<EndUsers>("endUsers")({
     takes: "query",
     items: "endUsers",
     paged: true,
-    returns: ["endUserId", "createdAt"],
+    returns: ["endUserId", "createdAt", "updatedAt"],
   },
   get: {
     method: "GET",
     path: "/v1/end-users/{end_user_id}",
-    returns: ["endUserId", "createdAt"],
+    returns: ["endUserId", "createdAt", "updatedAt"],
   },
   update: {
     method: "PATCH",
     path: "/v1/end-users/{end_user_id}",
     takes: "body",
-    returns: ["endUserId", "createdAt"],
+    returns: ["endUserId", "createdAt", "updatedAt"],
   },
   delete: {
     method: "DELETE",
     path: "/v1/end-users/{end_user_id}",
-    returns: ["endUserId", "deletedConnections"],
+    returns: ["endUserId", "createdAt", "updatedAt"],
   },
 });

@@ -98,14 +98,14 @@ export default resource<Integrations>("integrations")({
     path: "/v1/integrations",
     takes: "query",
     items: "integrations",
-    returns: ["id", "slug", "name", "status"],
+    returns: ["id", "slug", "name"],
     defaults: { logo: "url" },
   },
   get: {
     method: "GET",
     path: "/v1/integrations/{integration_slug}",
     takes: "query",
-    returns: ["id", "slug", "name", "status"],
+    returns: ["id", "slug", "name"],
     defaults: { logo: "url" },
   },
 });

@@ -102,23 +102,23 @@ export default resource<OAuthClients>("oauthClients")({
   get: {
     method: "GET",
     path: "/v1/integrations/{integration_slug}/oauth-client",
-    returns: ["integrationSlug", "clientId"],
+    returns: ["integrationSlug", "clientId", "hosts"],
   },
   replace: {
     method: "PUT",
     path: "/v1/integrations/{integration_slug}/oauth-client",
     takes: "body",
-    returns: ["integrationSlug", "clientId"],
+    returns: ["integrationSlug", "clientId", "hosts"],
   },
   delete: {
     method: "DELETE",
     path: "/v1/integrations/{integration_slug}/oauth-client",
-    returns: ["integrationSlug", "clientId"],
+    returns: ["integrationSlug", "clientId", "hosts"],
   },
   list: {
     method: "GET",
     path: "/v1/oauth-clients",
     items: "oauthClients",
-    returns: ["integrationSlug", "clientId"],
+    returns: ["integrationSlug", "clientId", "hosts"],
   },
 });

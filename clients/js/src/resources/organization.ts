@@ -226,18 +226,18 @@ export default resource<OrganizationSettings>("organization")({
   get: {
     method: "GET",
     path: "/v1/organization",
-    returns: ["id", "displayName"],
+    returns: ["id", "displayName", "allowedOrigins"],
   },
   replace: {
     method: "PUT",
     path: "/v1/organization",
     takes: "body",
-    returns: ["id", "displayName"],
+    returns: ["id", "displayName", "allowedOrigins"],
   },
   update: {
     method: "PATCH",
     path: "/v1/organization",
     takes: "body",
-    returns: ["id", "displayName"],
+    returns: ["id", "displayName", "allowedOrigins"],
   },
 });

@@ -53,6 +53,6 @@ export default resource<ProxyRequests>("proxyRequests")({
     takes: "query",
     items: "proxyRequests",
     paged: true,
-    returns: ["id", "integrationSlug", "httpStatus"],
+    returns: ["id", "createdAt", "connectionId"],
   },
 });

@@ -169,7 +169,7 @@ export default resource<Sessions>("sessions")({
     path: "/v1/hosted-connection-sessions",
     takes: "body",
     creates: true,
-    returns: ["id", "sessionToken", "connectUrl"],
+    returns: ["sessionToken", "connectUrl", "id"],
     secrets: ["sessionToken", "connectUrl"],
   },
   list: {

@@ -221,17 +221,17 @@ export default resource<WebhookDeliveries>("webhookDeliveries")({
     takes: "query",
     items: "webhookDeliveries",
     paged: true,
-    returns: ["eventId", "eventType", "status"],
+    returns: ["eventId", "eventType", "eventCreatedAt"],
   },
   get: {
     method: "GET",
     path: "/v1/webhook-endpoints/{webhook_endpoint_id}/deliveries/{event_id}",
-    returns: ["eventId", "eventType", "status", "attempts"],
+    returns: ["eventId", "eventType", "eventCreatedAt"],
   },
   retry: {
     method: "POST",
     path: "/v1/webhook-endpoints/{webhook_endpoint_id}/deliveries/{event_id}/retry",
-    returns: ["eventId", "eventType", "status"],
+    returns: ["eventId", "eventType", "eventCreatedAt"],
   },
   pull: {
     method: "GET",

@@ -217,7 +217,7 @@ export default resource<WebhookEndpoints>("webhookEndpoints")({
     path: "/v1/webhook-endpoints",
     takes: "body",
     creates: true,
-    returns: ["id", "kind", "secret"],
+    returns: ["id", "kind", "eventTypes", "secret"],
     secrets: ["secret"],
   },
   get: {

@@ -1,6 +1,6 @@
 """Define the classes of answers of `agent_authorizations`. `python -m scripts.generate_clients` writes this file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -49,4 +49,4 @@ class AnsweredAgentAuthorization(AgentAuthorization):
         continue_url: The address to which you send the browser, or None. Do not log it.
     """
 
-    continue_url: str | None
+    continue_url: str | None = field(repr=False)

@@ -1,6 +1,6 @@
 """Define the classes of answers of `end_user_tokens`. `python -m scripts.generate_clients` writes this file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -66,5 +66,5 @@ class CreatedEndUserToken(EndUserToken):
         mcp_url: The address to which the agent sends the token.
     """
 
-    end_user_token: str
+    end_user_token: str = field(repr=False)
     mcp_url: str
