@@ -11,7 +11,7 @@ from typing import Final
 import grimp
 import pytest
 
-from scripts.client_generator import python
+from scripts.client_generator import javascript, python
 from tests.source_files import nodes, parsed, python_files
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -138,6 +138,12 @@ def test_no_function_is_longer_than_60_lines_unless_it_is_generated() -> None:
         if node.end_lineno is not None and node.end_lineno - node.lineno >= MOST_LINES_OF_A_FUNCTION
     ]
     assert long == []
+
+
+def test_generated_folders_of_the_clients_are_marked_for_reviews() -> None:
+    lines = (ROOT / ".gitattributes").read_text(encoding="utf-8").splitlines()
+    marked = {line.split()[0] for line in lines if line.endswith(" linguist-generated")}
+    assert {f"{path.relative_to(ROOT)}/**" for path in (*GENERATED, javascript.FOLDER)} <= marked
 
 
 def test_no_module_has_a_meaningless_name() -> None:
