@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from importlib.resources import as_file, files
 from itertools import compress
 from pathlib import Path
@@ -37,6 +37,7 @@ from one_runtime.clock import system_clock
 from one_runtime.context import Installation
 from one_runtime.db.engine import transaction_open
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
+from one_runtime.demo.acme_entry import acme_operations
 from one_runtime.egress.client import Egress
 from one_runtime.egress.network import Network
 from one_runtime.encryption import key_ring
@@ -399,7 +400,13 @@ async def started(
         pool_limits=WEBHOOK_LIMITS,
         before_request=refuse_open_transaction,
     )
-    app = create_app(settings, catalog or catalog_with_acme(acme.url), clock=clock, egress=egress)
+    app = create_app(
+        settings,
+        catalog or catalog_with_acme(acme.url),
+        clock=clock,
+        egress=egress,
+        operations=[partial(acme_operations, acme.url)],
+    )
     installation = app.services.installation
     async with lifespan(app) if worker else without_worker(installation):
         yield Application(app, installation, clock, acme)

@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import httpx2
 from starlette.types import ASGIApp
 
 from one_runtime.demo.acme import GLOBEX, Acme
+from one_runtime.demo.acme_entry import acme_operations
 from one_runtime.serving.application import create_app
 from tests.application import ACME_KEYS, RunningAcme, SetClock, catalog_with_acme, running, settings_for
 from tests.foreign.served import make_key
@@ -50,7 +52,8 @@ async def agent_server(
     async with running(acme.app) as acme_port:
         acme_url = f"http://127.0.0.1:{acme_port}"
         settings = settings_for(database_url, RunningAcme(acme_url, acme_port, acme), public_url=url)
-        app = create_app(settings, catalog_with_acme(acme_url), clock=SetClock())
+        operations = [partial(acme_operations, acme_url)]
+        app = create_app(settings, catalog_with_acme(acme_url), clock=SetClock(), operations=operations)
         async with running(wrap(app), port):
             headers = {"authorization": f"Bearer {await make_key(app.services.installation)}"}
             async with httpx2.AsyncClient(base_url=url, headers=headers) as http:

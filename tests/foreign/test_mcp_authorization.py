@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from one_runtime.demo.acme import Acme
+from one_runtime.demo.acme_entry import acme_operations
 from one_runtime.egress.client import Egress
 from one_runtime.serving.application import create_app
 from tests.agent_clients import REDIRECT_URI, oauth_agent, publishing, query_of
@@ -36,7 +38,9 @@ async def test_official_javascript_client_signs_in_calls_and_renews_its_token(mi
         acme = RunningAcme(f"http://127.0.0.1:{acme_port}", acme_port, provider)
         settings = settings_for(migrated_sqlite_url, acme, public_url=url)
         egress = Egress(allow=settings.egress_allow, network=publisher.network)
-        app = create_app(settings, catalog_with_acme(acme.url), clock=SetClock(), egress=egress)
+        operations = [partial(acme_operations, acme.url)]
+        catalog = catalog_with_acme(acme.url)
+        app = create_app(settings, catalog, clock=SetClock(), egress=egress, operations=operations)
         async with running(app, port):
             application = Application(app, app.services.installation, SetClock(), acme)
             agent = await oauth_agent(application, publisher)

@@ -5,8 +5,10 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from one_runtime.demo.acme import Acme
+from one_runtime.demo.acme_entry import acme_operations
 from one_runtime.egress.client import Egress
 from one_runtime.egress.limits import Limits
 from one_runtime.serving.application import create_app
@@ -82,7 +84,9 @@ async def running_hostile(database_url: str, *, limits: Limits = QUICK, **more: 
         settings: Settings = settings_for(database_url, acme, **more)
         clock = SetClock()
         egress = Egress(allow=settings.egress_allow, limits=limits, before_request=refuse_open_transaction)
-        app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
+        operations = [partial(acme_operations, acme.url)]
+        catalog = catalog_with_acme(acme.url)
+        app = create_app(settings, catalog, clock=clock, egress=egress, operations=operations)
         async with lifespan(app):
             application = Application(app, app.services.installation, clock, acme)
             client = application.client(await application.key(await application.organization()))

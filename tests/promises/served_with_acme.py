@@ -17,6 +17,7 @@ from starlette.routing import Route
 from one_runtime import cli
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.catalog import loader
+from one_runtime.demo.acme_entry import acme_operations
 from one_runtime.egress import client
 from one_runtime.serving import application, server
 from tests.agent_clients import PublisherNetwork
@@ -35,11 +36,12 @@ async def crash(request: Request) -> Response:
 
 def main() -> None:
     """Add Acme to the catalog, and run a command. The first argument is Acme's address. The others are the command."""
-    catalog = catalog_with_acme(sys.argv.pop(1))
+    acme_url = sys.argv.pop(1)
+    catalog = catalog_with_acme(acme_url)
     create_app = application.create_app
 
     def create_app_that_crashes(*args: Any, **kwargs: Any) -> RequestMiddleware:
-        app = create_app(*args, **kwargs)
+        app = create_app(*args, **kwargs, operations=[partial(acme_operations, acme_url)])
         app.app.router.routes.append(Route("/crash", crash))
         return app
 

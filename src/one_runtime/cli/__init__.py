@@ -4,7 +4,7 @@ import atexit
 import gc
 import re
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -88,7 +88,7 @@ _COLLECT_IN_SERVERS: Final = 50_000
 """The same number for servers. With a higher number, each search would delay requests longer."""
 
 
-class _Commands(MutableMapping[str, Any]):
+class _Commands(Mapping[str, Any]):
     """The subcommands of a group. The first use of a subcommand imports its module."""
 
     def __init__(self, modules: Mapping[str, str]) -> None:
@@ -103,12 +103,6 @@ class _Commands(MutableMapping[str, Any]):
             self._loaded |= typer.main.get_group(holder).commands
         return self._loaded[name]
 
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._loaded[name], self._modules[name]
-
     def __iter__(self) -> Iterator[str]:
         return iter(self._modules)
 
@@ -120,7 +114,7 @@ def _lazy_group(modules: Mapping[str, str]) -> type[TyperGroup]:
     class LazyGroup(TyperGroup):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            self.commands = _Commands(modules)
+            self.commands = _Commands(modules)  # type: ignore[assignment] # no command is added later
 
     return LazyGroup
 
