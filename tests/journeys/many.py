@@ -7,9 +7,8 @@ from typing import Final
 from one_runtime import cli
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import CATEGORIES
-from one_runtime.demo import server
 from one_runtime.integrations.availability import Availability
-from one_runtime.serving import application
+from tests.catalogs import replace_catalog
 
 _FIRST: Final = (
     "Amber", "Bright", "Cedar", "Delta", "Ember", "Fern", "Gale", "Harbor", "Indigo", "Juniper", "Krill", "Lumen",
@@ -38,8 +37,7 @@ def catalog_of(count: int) -> Catalog:
 def main() -> None:
     """Replace the built-in catalog, and run a command. The first argument is the number of integrations."""
     catalog = catalog_of(int(sys.argv.pop(1)))
-    for module in (application, server):
-        vars(module)["load_catalog"] = lambda: catalog
+    replace_catalog(catalog)
     cli.main()
 
 

@@ -16,12 +16,12 @@ from starlette.routing import Route
 
 from one_runtime import cli
 from one_runtime.api.middleware import RequestMiddleware
-from one_runtime.catalog import loader
 from one_runtime.demo.acme_entry import acme_operations
 from one_runtime.egress import client
 from one_runtime.serving import application, server
 from tests.agent_clients import PublisherNetwork
 from tests.application import catalog_with_acme
+from tests.catalogs import replace_catalog
 
 
 async def crash(request: Request) -> Response:
@@ -48,8 +48,7 @@ def main() -> None:
     if "AGENT_PUBLISHER" in os.environ:
         port, _, certificate = os.environ["AGENT_PUBLISHER"].partition(" ")
         vars(client)["Network"] = partial(PublisherNetwork, int(port), Path(certificate))
-    for module in (application, loader):
-        vars(module)["load_catalog"] = lambda: catalog
+    replace_catalog(catalog)
     vars(server)["create_app"] = create_app_that_crashes
     cli.main()
 

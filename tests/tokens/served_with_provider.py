@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from one_runtime import cli, clock
-from one_runtime.catalog import loader
 from one_runtime.context import Installation, Timing
 from one_runtime.egress.client import Egress
 from one_runtime.egress.limits import PoolLimits
@@ -30,6 +29,7 @@ from one_runtime.egress.response import Response
 from one_runtime.serving import application, server
 from one_runtime.serving.draining import DrainingConfig
 from one_runtime.settings import Settings
+from tests.catalogs import replace_catalog
 from tests.tokens.rotating import catalog_at
 
 Gate: TypeAlias = Literal["called", "connecting", "answered", "answering"]
@@ -161,8 +161,7 @@ def main() -> None:
         return GatedApplication(build(settings, catalog, egress=egress), gates)
 
     vars(application)["_installation"] = lambda *args: drill.hurry(installation_of(*args))
-    for module in (application, loader):
-        vars(module)["load_catalog"] = lambda: catalog
+    replace_catalog(catalog)
     vars(server)["create_app"] = create_app
     vars(server)["DrainingConfig"] = partial(DrainingConfig, loop=drill.loop)
     os.environ["ONE_RUNTIME_EGRESS_ALLOW"] = f"localhost:{port}"
