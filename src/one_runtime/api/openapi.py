@@ -68,8 +68,8 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
         schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
-    schemas.pop("HTTPValidationError", None)
-    schemas.pop("ValidationError", None)
+    for unused in ("HTTPValidationError", "ValidationError", "EventType"):  # filters list the event types themselves
+        schemas.pop(unused, None)
     built["components"]["headers"] = dict(response_headers.COMPONENTS)
     errors = [error for spec in specs for error in spec.all_errors]
     built["components"]["examples"] = error_components(errors, public_url)
