@@ -46,7 +46,7 @@ test("the last page has nextCursor null, and a page without nextCursor is refuse
 });
 
 test("printing does not show tokens, but JSON, copies and properties do", async (context) => {
-  const credentials = { connection_id: "c", auth_type: "api_key", credentials: { api_key: "s3cret" } };
+  const credentials = { connection_id: "c", integration_slug: "acme", auth_type: "api_key", credentials: { api_key: "s3cret" } };
   const server = await serving(context, json(CREATED), json(credentials));
   const oneRuntime = new OneRuntime({ baseUrl: server.url, apiKey: KEY });
   for (const answer of [await oneRuntime.sessions.create({ endUserId: "u" }), await oneRuntime.connections.credentials("c")]) {
@@ -81,7 +81,7 @@ test("request returns raw responses, and a 304 for a list that has not changed",
 });
 
 test("headers of the client and of a call are sent, and cannot replace the key", async (context) => {
-  const server = await serving(context, json({ id: "o", display_name: "N" }));
+  const server = await serving(context, json({ id: "o", display_name: "N", allowed_origins: [] }));
   const headers = { "x-gateway": "client", "x-both": "client", authorization: "Bearer other" };
   const oneRuntime = new OneRuntime({ baseUrl: server.url, apiKey: KEY, headers });
   await oneRuntime.organization.get({ headers: { "x-both": "call", authorization: "Bearer other" } });

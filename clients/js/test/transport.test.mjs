@@ -24,9 +24,9 @@ function waiting(url, options = {}) {
 }
 
 const silent = () => {};
-const ORGANIZATION = { id: "o", display_name: "N" };
+const ORGANIZATION = { id: "o", display_name: "N", allowed_origins: [] };
 const SESSION = { id: "s", session_token: "orcs_test", connect_url: "https://a.example" };
-const CONNECTION = { id: "c", integration_slug: "acme", end_user_id: "u", status: "active" };
+const CONNECTION = { id: "c", integration_slug: "acme", name: "N", end_user_id: "u", status: "active" };
 const KEYED = "idempotency-key";
 const broken = (request) => request.socket.destroy();
 /** Milliseconds of the waits without Retry-After. */
@@ -52,7 +52,7 @@ test("an unknown key is unauthenticated", async () => {
 test("a busy server is asked again after Retry-After", async (context) => {
   const server = await serving(context, problem("rate_limited", 429, { "retry-after": "7" }), json(ORGANIZATION));
   const { waited, oneRuntime } = waiting(server.url);
-  assert.deepEqual(await oneRuntime.organization.get(), { id: "o", displayName: "N" });
+  assert.deepEqual(await oneRuntime.organization.get(), { id: "o", displayName: "N", allowedOrigins: [] });
   assertWaits(waited, [7000]);
 });
 
@@ -238,7 +238,7 @@ test("a call has its own timeout", async (context) => {
 
 test("an idempotent request is retried after every 503 of One Runtime", async (context) => {
   const server = await serving(context, problem("unavailable", 503), problem("unavailable", 503), json(ORGANIZATION));
-  assert.deepEqual(await waiting(server.url).oneRuntime.organization.replace({ displayName: "N" }), { id: "o", displayName: "N" });
+  assert.deepEqual(await waiting(server.url).oneRuntime.organization.replace({ displayName: "N" }), { id: "o", displayName: "N", allowedOrigins: [] });
 });
 
 test("an error does not quote an answer that is not JSON", async (context) => {
