@@ -44,7 +44,7 @@ _PRODUCT: Final = re.compile(r"\bOne Runtime\b")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How a text reads. `openings` is a share; `you` and `product` are numbers in 1,000 words."""
+    """Measures of a text. `openings` is a share; `you` and `product` are numbers in 1,000 words."""
 
     words: int
     mean: float
