@@ -212,14 +212,20 @@ async def page(browser_context: BrowserContext) -> Page:
 
 
 @asynccontextmanager
-async def new_window(browser: Browser, problems: PageProblems, *, scripts: bool) -> AsyncIterator[Page]:
-    """Open a window with a new browser profile, with or without JavaScript. If a page has a problem, the test fails.
+async def new_window(
+    browser: Browser, problems: PageProblems, *, scripts: bool = True, locale: str = "en-US"
+) -> AsyncIterator[Page]:
+    """Open a window with a new browser profile. If a page has a problem, the test fails.
+
+    `scripts`: False to turn JavaScript off. `locale`: the language of the browser.
 
     Without JavaScript, browsers ignore lazy loading (HTML standard, "lazy loading attributes"), so a list of
     integrations would load hundreds of logos, for several seconds of CPU time. Chromium therefore blocks the logos.
     With JavaScript, the same page loads the visible logos.
     """
-    async with await browser.new_context(java_script_enabled=scripts, reduced_motion="reduce") as context:
+    async with await browser.new_context(
+        java_script_enabled=scripts, locale=locale, reduced_motion="reduce"
+    ) as context:
         context.set_default_timeout(PATIENCE)
         context.on("page", problems.watch)
         page = await context.new_page()

@@ -4,10 +4,12 @@ Each table gets a row with all values, a row with other values, and a row withou
 `installation` keeps the row of the migration.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
+import psycopg
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -19,10 +21,16 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    column,
+    create_engine,
     insert,
+    inspect,
     select,
 )
+from sqlalchemy import table as sql_table
+from sqlalchemy.pool import NullPool
 
+from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.engine import Row
 from one_runtime.db.schema import installation, metadata
 from tests import sealed_rows
@@ -66,17 +74,39 @@ def _value(column: "Column[Any]", number: int) -> Any:
 
 
 async def fill(url: str) -> None:
-    """Insert the rows into a migrated database."""
+    """Insert the rows into a migrated database. An earlier version can have migrated it, and lacks columns."""
+    present = _columns(url)
     async with sealed_rows.opened(url) as database, database.write() as tx:
         for table in metadata.sorted_tables:
             if table is not installation:
-                await tx.execute_many(insert(table), rows_of(table))
+                rows = [{name: row[name] for name in present[table.name]} for row in rows_of(table)]
+                known = [column(name, table.c[name].type) for name in present[table.name]]
+                await tx.execute_many(insert(sql_table(table.name, *known)), rows)
 
 
-async def contents(url: str) -> Contents:
-    """Return all rows of all tables."""
+async def contents(url: str, without: Collection[str] = ()) -> Contents:
+    """Return all rows of all tables. `without`: columns that an earlier version lacks, such as `sessions.locale`."""
     async with sealed_rows.opened(url) as database, database.read() as tx:
         return {
-            table.name: sorted(await tx.all(select(table)), key=lambda row: row[: len(table.primary_key)])
+            table.name: sorted(
+                await tx.all(select(*(known for known in table.columns if str(known) not in without))),
+                key=lambda row: row[: len(table.primary_key)],
+            )
             for table in metadata.sorted_tables
         }
+
+
+def missing_columns(url: str) -> set[str]:
+    """Return the columns of this version that a database lacks, such as `sessions.locale`."""
+    present, columns = _columns(url), [known for table in metadata.sorted_tables for known in table.columns]
+    return {str(known) for known in columns if known.name not in present[known.table.name]}
+
+
+def _columns(url: str) -> dict[str, list[str]]:
+    is_sqlite = sqlite_path(url) is not None
+    connect: dict[str, Any] = {} if is_sqlite else {"creator": lambda: psycopg.connect(url)}
+    engine = create_engine(url if is_sqlite else "postgresql+psycopg://", poolclass=NullPool, **connect)
+    with engine.connect() as connection:
+        inspector = inspect(connection)
+        names = {name: inspector.get_columns(name) for name in metadata.tables}
+    return {name: [known["name"] for known in columns] for name, columns in names.items()}

@@ -113,5 +113,5 @@ def test_texts_exist_for_every_actor_and_scope() -> None:
 
 
 def test_auth_types_have_one_spelling_for_end_users_and_for_the_team() -> None:
-    texts = (PACKAGE / "connect" / "texts.json").read_text("utf-8")
+    texts = (PACKAGE / "connect" / "languages" / "en.json").read_text("utf-8")
     assert f'"choice.basic": "{AUTH_TYPES["basic"].title}"' in texts

@@ -25,7 +25,10 @@ from tests.documentation import ROOT
 _NUMBER: Final = int(HEAD[1:])
 PREVIOUS: Final = LAST_UNRELEASED if _NUMBER == 1 else f"v{_NUMBER - 1:04}"
 """The migration before the newest one."""
-COMMITS: Final = {LAST_UNRELEASED: "4cae760fe5182d023872a5a787bdb6bbed8e4a13"}
+COMMITS: Final = {
+    LAST_UNRELEASED: "4cae760fe5182d023872a5a787bdb6bbed8e4a13",
+    "v0001": "97f5bb64120f1dbcbfaede883e9446002bed3051",
+}
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 
 _LATER: Final = sorted((ROOT / "tests" / "db" / "later_migration").glob("v*.py"))

@@ -10,9 +10,9 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 const SERVER = new URL("../../src/one_runtime/connect/", import.meta.url);
 const DIST = new URL("dist/", import.meta.url);
 
-const texts = Object.entries(JSON.parse(read("texts.json"))).filter(([name]) => name.startsWith("host."));
+const texts = Object.entries(JSON.parse(read("languages/en.json"))).filter(([name]) => name.startsWith("host."));
 const script = changed(read("static/connect.js"), [
-  ["__TEXTS__; // the server replaces the placeholder by texts from `texts.json`", `${JSON.stringify(Object.fromEntries(texts), null, 2)};`],
+  ["__TEXTS__; // the server replaces the placeholder by texts of the folder `languages`", `${JSON.stringify(Object.fromEntries(texts), null, 2)};`],
   ['{ baseUrl = new URL(".", import.meta.url).href } = {}', "{ baseUrl } = {}"],
 ]);
 const types = changed(read("static/connect.d.ts"), [

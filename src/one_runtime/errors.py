@@ -8,6 +8,7 @@ The `detail` of an error is a message for people. The message says what is wrong
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Final, NamedTuple, Self, TypeAlias
 
 _MAX_EXPLAINED: Final = 5
@@ -21,10 +22,14 @@ class FieldError:
     """An invalid field of a request. `field`: the path to the field, such as `params.region` or `scopes[0]`.
 
     `message`: the rest of a sentence that begins with the field, such as `must not be blank`, or a whole sentence.
+    `rule`: the broken rule of a form, such as `needed`, for which the popup has a text of its own. `values`: the values
+    of this text.
     """
 
     field: str
     message: str
+    rule: str = ""
+    values: tuple[tuple[str, str], ...] = ()
 
     @staticmethod
     def is_predicate(message: str) -> bool:
@@ -75,6 +80,8 @@ class OneRuntimeError(Exception):
     explanation: ClassVar[Explanation]
     retry_after: int | None = None
     """Seconds to wait before the next attempt, for the header `Retry-After`, or None."""
+    members: Mapping[str, object] = MappingProxyType({})
+    """Further members of the error's JSON, for one of our own pages."""
 
     def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(detail)

@@ -25,7 +25,7 @@ _SERVER: Final = ROOT / "src" / "one_runtime" / "connect"
 _INPUTS_ELSEWHERE: Final = (
     CLIENTS / "build.mjs",
     NODE_PROJECT / "package-lock.json",
-    _SERVER / "texts.json",
+    _SERVER / "languages" / "en.json",
     _SERVER / "static" / "connect.js",
     _SERVER / "static" / "connect.d.ts",
 )

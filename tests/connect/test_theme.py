@@ -7,6 +7,7 @@ import pytest
 
 from one_runtime.connect.assets import STYLESHEETS, load_assets
 from one_runtime.connect.pages import Site, render
+from one_runtime.connect.texts import ENGLISH
 from one_runtime.connect.theme import RADII, TEXT_CONTRAST, Theme, scheme_file
 from one_runtime.connecting.popup import PopupShell
 from one_runtime.tenancy.branding import (
@@ -61,23 +62,25 @@ def test_theme_can_be_read_from_its_key(branding: Branding) -> None:
 )
 def test_other_keys_are_refused(key: str) -> None:
     assert Theme.parse(key) is None
-    assert load_assets().find(f"theme-{key}.css") is None
+    assert load_assets().find(f"theme-{key}.css", "en") is None
 
 
 def test_default_theme_has_no_stylesheet_and_the_pages_link_none() -> None:
     assert Theme().stylesheet == ""
-    body = bytes(render(SITE, PopupShell("open", "id", ("https://a.example",), "Northwind"), framed=True).body).decode()
+    body = bytes(
+        render(SITE, PopupShell("open", "id", ("https://a.example",), "Northwind"), ENGLISH, framed=True).body
+    ).decode()
     assert "theme-" not in body
     assert "Powered by One Runtime" in body
 
 
 def test_page_links_the_stylesheet_of_the_organization() -> None:
     shell = PopupShell("expired", "id", ("https://a.example",), "Northwind", branding=ALL)
-    body = bytes(render(SITE, shell, framed=True).body).decode()
+    body = bytes(render(SITE, shell, ENGLISH, framed=True).body).decode()
     name = f"theme-{Theme(ALL).key}.css"
-    assert f'<link rel="stylesheet" href="{SITE.assets}/{name}">' in body
+    assert f'<link rel="stylesheet" href="/sub/connect/assets/en-{SITE.assets_hash}/{name}">' in body
     assert "Powered by One Runtime" not in body
-    asset = load_assets().find(name)
+    asset = load_assets().find(name, "en")
     assert asset is not None
     assert (asset.body.decode(), asset.media_type) == (Theme(ALL).stylesheet, "text/css; charset=utf-8")
 
@@ -117,11 +120,8 @@ def test_stylesheets_for_one_scheme_ignore_the_scheme_of_the_browser(scheme: Sch
         assert fixed.count(f"@media {media}{{") == both.count("prefers-color-scheme")
     assert f"color-scheme:{scheme};" in load_assets().files[scheme_file("popup.css", scheme)].body.decode()
     assert len(colors_of(theme.stylesheet)) == 1
-    body = bytes(
-        render(
-            SITE, PopupShell("expired", "id", ("https://a.example",), "Northwind", branding=theme.branding), framed=True
-        ).body
-    ).decode()
+    shell = PopupShell("expired", "id", ("https://a.example",), "Northwind", branding=theme.branding)
+    body = bytes(render(SITE, shell, ENGLISH, framed=True).body).decode()
     assert f'/popup-{scheme}.css"' in body
     assert f'<meta name="color-scheme" content="{scheme}">' in body
 

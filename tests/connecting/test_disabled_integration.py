@@ -5,7 +5,7 @@ import pytest
 from tests.connecting.acme import SLUG, WITH_WORKSPACES, AcmeAuthorizing
 from tests.disabling import disable, enable
 
-UNAVAILABLE = "Acme CRM is not available at the moment. Try again later."
+UNAVAILABLE = "Acme CRM can’t be connected at the moment. Try again later."
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def test_ticket_works_after_the_integration_is_enabled(runtime: AcmeAuthor
     await disable(runtime.application.installation, SLUG)
     for refused in (await runtime.start(ticket), await runtime.prepare(token)):
         assert (refused.status_code, refused.json()["code"]) == (422, "integration_disabled")
-        assert refused.json()["detail"] == UNAVAILABLE
+        assert refused.json()["detail"] == "Acme CRM is not available at the moment. Try again later."
     await enable(runtime.application.installation, SLUG)
     assert (await runtime.start(ticket)).status_code == 200
 

@@ -14,7 +14,7 @@ from tests.connecting.acme import WITH_WORKSPACES, AcmeAuthorizing
 
 pytestmark = pytest.mark.promise("P9")
 
-QUESTION: Final = "This is the account Initech. The connected account is Globex Corporation."
+QUESTION: Final = "This is the account Initech, and Globex Corporation is connected now."
 REPLACE, KEEP = account_selection.REPLACE, account_selection.KEEP
 
 
@@ -113,7 +113,10 @@ async def test_only_the_browser_of_the_callback_answers_and_only_once(runtime: A
 
 async def test_agreement_to_the_same_question_in_advance_asks_no_question(runtime: AcmeAuthorizing) -> None:
     await runtime.connect()
-    question = f"{QUESTION} Confirm to replace the connected account."
+    question = (
+        "This is the account Initech. The connected account is Globex Corporation. Confirm to replace the connected "
+        "account."
+    )
     agreed = await runtime.authorize((await runtime.session())["session_token"], replace_account=question)
     assert (await runtime.call_back(await runtime.allow(agreed, INITECH), agreed.cookie)).status_code == 200
     (connection,) = await runtime.connections()
@@ -142,7 +145,7 @@ async def test_agreement_does_not_hold_for_an_account_that_was_connected_since_t
     assert (await runtime.select(other_question, other_tab.cookie, REPLACE)).status_code == 200
     again = await runtime.select(question, attempt.cookie, REPLACE)
     assert await connected() == ["east"], "south may replace north, but not east"
-    assert "The connected account is Globex Corporation (east)." in again.text
+    assert "Globex Corporation (east) is connected now." in again.text
     assert (await runtime.select(again, attempt.cookie, REPLACE)).status_code == 200
     assert await connected() == ["south"]
 

@@ -21,7 +21,6 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
 from one_runtime.db.migrations import HEAD, LAST_UNRELEASED, current_revision, migrate, require_compatible
 from one_runtime.db.schema import metadata
 from one_runtime.errors import ConfigurationError
-from tests.newer_schema import set_revision
 from tests.source_files import nodes
 from tests.versions import THIS, Migration, Version, ended
 
@@ -75,11 +74,11 @@ def test_constant_head_is_the_head_of_alembic() -> None:
 
 @pytest.mark.parametrize("revision", [None, HEAD, LAST_UNRELEASED])
 def test_later_migrations_run_on_each_earlier_schema(
-    database_url: str, empty_database_url: str, later: Version, revision: str | None
+    database_url: str, empty_database_url: str, unreleased: Version, later: Version, revision: str | None
 ) -> None:
-    url = database_url if revision else empty_database_url
-    if revision:
-        set_revision(url, revision)
+    url = database_url if revision == HEAD else empty_database_url
+    if revision == LAST_UNRELEASED:
+        unreleased.migrate(url)
     assert later.migrate(url) is True
     assert current_revision(url) == later.revision
     require_compatible(url)

@@ -224,7 +224,9 @@ async def test_another_account_replaces_the_first_only_after_the_end_user_agreed
         await continue_to_provider(window, runtime)
         await consent(window, runtime.provider, BOB)
         await expect(heading(window)).to_have_text("Replace the connected account?")
-        await expect(window.get_by_text(f"This is the account {BOB.email}.")).to_be_visible()
+        await expect(
+            window.get_by_text(f"This is the account {BOB.email}, and {ALICE.email} is connected now.")
+        ).to_be_visible()
         await button_of(window, answer).click()
         if answer == "Keep the current one":
             await expect(window.get_by_role("alert")).to_contain_text("The connected account stays connected.")

@@ -148,7 +148,12 @@ async def test_pasted_url_becomes_its_subdomain_and_the_servers_error_is_at_its_
 
 
 async def test_refused_address_is_explained_to_the_end_user(page: Page, site: Site, backend: Backend) -> None:
-    problem = {"code": "target_refused", "status": 422, "detail": "The operator of One Runtime must allow the address."}
+    problem = {
+        "code": "target_refused",
+        "status": 422,
+        "detail": "The operator of One Runtime must allow the address.",
+        "text": {"name": "failed.target_refused", "values": {}},
+    }
     await page.route("**/connect/session/connect", lambda route: route.fulfill(status=422, json=problem))
     frame = await open_popup(page, site, await backend.token())
     await submit_key(frame, backend.demo.acme_key)

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from one_runtime.connect.texts import TEXTS
+from one_runtime.connect.texts import ENGLISH
 from tests.browser import PageProblems
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
@@ -195,5 +195,5 @@ async def test_page_that_may_show_one_session_cannot_show_the_form_of_another(
     await page.evaluate(HANDED, [address, session["session_token"]])
     frame = await find_popup(page)
     await expect(heading(frame)).to_be_visible()
-    await expect(heading(frame)).to_have_text(TEXTS["notice.unknown.title"])
+    await expect(heading(frame)).to_have_text(ENGLISH["notice.unknown.title"])
     assert (await backend.state(session))["expires_at"] == session["expires_at"], "the session was opened"

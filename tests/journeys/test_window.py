@@ -130,7 +130,9 @@ async def test_another_account_replaces_the_first_only_after_the_end_user_agreed
     await expect(heading(window)).to_have_text("Fernhill wants to reconnect your Acme CRM account")
     await paste(window, demo.acme_key)
     await expect(heading(window)).to_have_text("Replace the connected account?")
-    await expect(window.get_by_text("This is the account Globex Corporation.")).to_be_visible()
+    await expect(
+        window.get_by_text("This is the account Globex Corporation, and Initech is connected now.")
+    ).to_be_visible()
     await pressed(window, "Keep the current one")
     await expect(heading(window)).to_have_text("Fernhill wants to reconnect your Acme CRM account")
     await paste(window, demo.acme_key)

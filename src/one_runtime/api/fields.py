@@ -29,6 +29,9 @@ from one_runtime.validation.names import name_problem, text_problem
 
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_METADATA_DEPTH: Final = 20
+_LOCALE: Final = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+_MAX_LOCALE: Final = 35
+"""Characters of a language tag. RFC 5646 section 4.4.1 recommends to allow as many."""
 _SCOPE_NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
 _ID: Final = "01a21077-a507-76f0-a326-42b1c2b20688"
 
@@ -156,6 +159,12 @@ def _cursor(text: str) -> str:
     return text
 
 
+def _locale(text: str) -> str:
+    if len(text) > _MAX_LOCALE or not _LOCALE.fullmatch(text):
+        raise PydanticCustomError("locale", "must be a language tag, such as de or pt-BR")
+    return text
+
+
 def refuse_blank(advice: str) -> BeforeValidator:
     """Return a validator that refuses a blank text. `advice`: a sentence that follows the refusal."""
 
@@ -203,6 +212,15 @@ OptionalId: TypeAlias = Annotated[
 ]
 OptionalName: TypeAlias = Annotated[DisplayName | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
 OptionalSlug: TypeAlias = Annotated[Slug | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
+Locale: TypeAlias = Annotated[
+    str,
+    StringConstraints(max_length=255),
+    AfterValidator(_trim),
+    AfterValidator(_locale),
+    Field(json_schema_extra={"pattern": f"^{_LOCALE.pattern}$", "maxLength": _MAX_LOCALE}),
+]
+"""A language tag (RFC 5646), such as `de` or `pt-BR`."""
+OptionalLocale: TypeAlias = Annotated[Locale | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
 READ_ONLY: Final[dict[str, JsonValue]] = {"readOnly": True}
 """Part of the JSON Schema of a field that a request can contain, although the request cannot change the field."""
 NOT_NULL: Final = BeforeValidator(_not_null)

@@ -24,6 +24,7 @@ from one_runtime.api.fields import (
     Moment,
     Note,
     OptionalId,
+    OptionalLocale,
     OptionalName,
     OptionalSlug,
     OptionalText,
@@ -84,6 +85,8 @@ class CreateSession(Body, title="NewSession"):
     - `multiple`: if true, a second account of the end user gets its own connection. If false, the second account
       replaces the first account. If the end user already has several connections to the integration, the popup asks
       which of them the account replaces.
+    - `locale`: the language of the pages that the end user sees, such as `de` or `pt-BR`. The default is the language
+      of the browser. If One Runtime does not have the language, the browser's language counts, and then English.
     - `scopes`: the OAuth scopes to request. The default is the list of the OAuth client. If the client has no such
       list, the default is the list of the integration. One Runtime always adds the scopes that the integration
       requires.
@@ -109,6 +112,7 @@ class CreateSession(Body, title="NewSession"):
     multiple: bool = False
     auth_type: Annotated[AuthType | None, BLANK_IS_ABSENT] = None
     scopes: list[ScopeName] = Field([], max_length=200)
+    locale: OptionalLocale = None
     metadata: Metadata = Field(default={})
     expires_in: Annotated[
         int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN), whole_number(MIN_EXPIRES_IN, MAX_EXPIRES_IN, "seconds")
@@ -138,6 +142,7 @@ class SessionSummary(Answer):
     end_user_id: str
     integration_slug: str | None
     mode: Mode
+    locale: str | None
     return_url: str | None
     last_error: Note | None
     connection_id: str | None
@@ -214,6 +219,7 @@ async def create_hosted_connection_session(
         allowed_origins=tuple(body.allowed_origins),
         metadata=body.metadata,
         scopes=tuple(dict.fromkeys(body.scopes)),
+        locale=body.locale,
     )
     async with installation.database.write() as tx:
         if body.connect_request_id is not None:

@@ -96,6 +96,7 @@ def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Respons
         body["provider_reason"] = error.provider_reason
     if isinstance(error, SeveralConnections):
         body["connections"] = [_choice(connection) for connection in error.present]
+    body |= error.members
     # A message can quote text from the request. A character that UTF-8 cannot encode becomes a question mark.
     content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return Response(content, status_code=error.status, headers=headers_of(error), media_type=MEDIA_TYPE)

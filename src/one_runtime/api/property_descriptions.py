@@ -240,6 +240,8 @@ _SESSIONS: Final[Mapping[str, Described]] = {
     "return_url": Described("The URL to which the browser returns in the mode `redirect`.", None),
     "return_urls": Described("The registered return URLs.", ["https://app.example.com/integrations"]),
     "mode": Described("The place where the popup opens: `embed`, `redirect` or `link`.", "embed"),
+    "NewSession.locale": Described("The language of the popup. Default: the language of the browser.", None),
+    "locale": Described("The language that you chose for the popup, or null for the language of the browser.", None),
     "NewSession.scopes": Described("The OAuth scopes to request. Default: the scopes of the OAuth client.", []),
     "expires_in": Described("The time in which the end user must open the session, 60 to 3600 seconds.", 600),
     "session_token": Described("The token for the popup. No later response contains the token.", "orcs_…"),

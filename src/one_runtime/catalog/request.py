@@ -63,6 +63,18 @@ class OutboundRequest:
     body: bytes | None = field(repr=False)
 
 
+class InvalidValue(InvalidInput):
+    """A value that an end user entered is invalid. `rule` and `values`: see `FieldError`."""
+
+    def __init__(self, predicate: str, rule: str, **values: str) -> None:
+        super().__init__(predicate)
+        self.rule, self.values = rule, tuple(values.items())
+
+    def at(self, field: str, message: str) -> FieldError:
+        """Return the error of a field with this value."""
+        return FieldError(field, message, self.rule, self.values)
+
+
 def with_label(part: Param | CredentialField, problem: str) -> str:
     """Return the message for the end user, who sees the labels of the fields."""
     return f"{part.label} {problem}"
@@ -95,8 +107,8 @@ def clean_values(
             value = _clean_param(param, params.get(param.name), in_host=param.name in in_hosts)
             _require_segment(value, in_path=param.name in in_paths)
             values.params[param.name] = value
-        except InvalidInput as error:
-            errors.append(FieldError(f"params.{param.name}", wording(param, error.detail)))
+        except InvalidValue as error:
+            errors.append(error.at(f"params.{param.name}", wording(param, error.detail)))
     for part in auth.fields:
         value = _trim(credentials.get(part.name))
         if not value and part.optional:
@@ -105,8 +117,8 @@ def clean_values(
             _check_field(auth, part, value)
             _require_segment(value, in_path=part.name in in_paths)
             values.credentials[part.name] = value
-        except InvalidInput as error:
-            errors.append(FieldError(f"credentials.{part.name}", wording(part, error.detail)))
+        except InvalidValue as error:
+            errors.append(error.at(f"credentials.{part.name}", wording(part, error.detail)))
     sent: Mapping[Group, Mapping[str, str]] = {"params": params, "credentials": credentials}
     for group in sent:
         errors += _unknown_values(group, sent[group], [*names_of(auth, group), *other_names.get(group, ())])
@@ -116,7 +128,7 @@ def clean_values(
 
 
 def _clean_param(param: Param, raw: str | None, *, in_host: bool) -> str:
-    """Return the value of a parameter. Raises: InvalidInput with a predicate, such as `is required`."""
+    """Return the value of a parameter. Raises: InvalidValue with a predicate, such as `is required`."""
     suffix = param.suffix or ""
     value = _trim(raw) or param.default or ""
     if in_host or suffix:  # the end user can paste a whole URL
@@ -127,21 +139,21 @@ def _clean_param(param: Param, raw: str | None, *, in_host: bool) -> str:
         value = _TRANSFORMS[transform](value)
     _check_text(param, value, MAX_PARAM, suffix)
     if param.options and value not in [option.value for option in param.options]:
-        raise InvalidInput(NOT_AN_OPTION)
+        raise InvalidValue(NOT_AN_OPTION, "option")
     return value
 
 
 def _check_field(auth: AuthBase, part: CredentialField, value: str) -> None:
-    """Check a part of the credential. Raises: InvalidInput with a predicate, such as `is required`."""
+    """Check a part of the credential. Raises: InvalidValue with a predicate, such as `is required`."""
     _check_text(part, value, MAX_CREDENTIAL)
     in_headers = [*auth.send.headers.values(), *(auth.check.headers.values() if auth.check is not None else ())]
     if not value.isascii() and any(part.name in names_in(template) for template in in_headers):
-        raise InvalidInput("contains a character that cannot be sent; copy the value again")
+        raise InvalidValue("contains a character that cannot be sent; copy the value again", "unsendable")
     # RFC 7617, 2: the first colon ends the user name.
     if ":" in value and auth.send.basic is not None and part.name in names_in(auth.send.basic.username):
-        raise InvalidInput("must not contain a colon")
+        raise InvalidValue("must not contain a colon", "colon")
     if any(derived.field == part.name and extract(derived.pattern, value) is None for derived in auth.derived):
-        raise InvalidInput("looks incomplete; copy the value again")
+        raise InvalidValue("looks incomplete; copy the value again", "pattern")
 
 
 def _trim(raw: str | None) -> str:
@@ -150,15 +162,16 @@ def _trim(raw: str | None) -> str:
 
 def _check_text(part: Param | CredentialField, value: str, longest: int, suffix: str = "") -> None:
     if not value:
-        raise InvalidInput(REQUIRED)
+        raise InvalidValue(REQUIRED, "needed")
     if len(value) > longest:
-        raise InvalidInput(f"must be at most {longest} characters")
+        raise InvalidValue(f"must be at most {longest} characters", "too_long", limit=str(longest))
     if _CONTROL.search(value):
-        raise InvalidInput("contains a line break or another character that cannot be sent")
+        raise InvalidValue("contains a line break or another character that cannot be sent", "unsendable")
     if part.pattern is not None and not compiled(part.pattern).fullmatch(value):
         whole = f" or {part.placeholder}{suffix}" if suffix else ""
         example = f", such as {part.placeholder}{whole}" if part.placeholder else ""
-        raise InvalidInput(f"does not have the expected form{example}")
+        rule = "example" if example else "pattern"
+        raise InvalidValue(f"does not have the expected form{example}", rule, example=part.placeholder or "")
 
 
 def _require_segment(value: str, *, in_path: bool) -> None:
@@ -167,7 +180,7 @@ def _require_segment(value: str, *, in_path: bool) -> None:
     `fill_path` encodes a slash, but some servers decode it, and some of them decode twice.
     """
     if in_path and any(_DOT_SEGMENT.search(text) for text in (value, unquote(value), unquote(unquote(value)))):
-        raise InvalidInput("must not contain the path segments . and ..")
+        raise InvalidValue("must not contain the path segments . and ..", "invalid")
 
 
 def names_of(auth: AuthBase, group: Group) -> list[str]:

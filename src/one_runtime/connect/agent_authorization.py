@@ -40,10 +40,11 @@ class AgentAuthorizationPage:
         return [Route("/oauth/authorize", self._authorize, methods=["GET"])]
 
     async def _authorize(self, request: Request) -> Response:
+        screens = self._screens.answering(request)
         if request.method != "GET":  # a HEAD request must not store a request
             return Response(status_code=405, headers={"Allow": "GET", **PRIVATE})
         if is_framed(request):
-            return self._screens.refusal("framed", 403)
+            return screens.refusal("framed", 403)
         try:
             network = client_network(request.scope)
             self._rate_limit.take(digest(network))
@@ -51,12 +52,12 @@ class AgentAuthorizationPage:
             parameters = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS, errors="strict")
             address = await authorization_endpoint.start(self._installation, self._documents, parameters, network)
         except RateLimited:
-            return self._screens.agent_refused("There were too many attempts. Wait a minute, and try again.", 429)
+            return screens.agent_refused("There were too many attempts. Wait a minute, and try again.", 429)
         except ValueError:
-            return self._screens.agent_refused("The address of this page is not valid.", 400)
+            return screens.agent_refused("The address of this page is not valid.", 400)
         except AgentClientRefused as refused:
-            return self._screens.agent_refused(refused.detail, 400)
+            return screens.agent_refused(refused.detail, 400)
         except InvalidAuthorizationRequest as refused:
             host = redirect_uris.host_of(refused.back)
-            return self._screens.agent_refused(refused.problem.description, 400, refused.back, host)
+            return screens.agent_refused(refused.problem.description, 400, refused.back, host)
         return RedirectResponse(address, 303, PRIVATE)

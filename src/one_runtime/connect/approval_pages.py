@@ -27,7 +27,7 @@ from one_runtime.connect.forms import is_from_our_page, read_form
 from one_runtime.connect.pages import ENVIRONMENT, NO_ANCESTORS, Site, headers
 from one_runtime.connect.requests import is_framed, read_body
 from one_runtime.connect.screens import Screens, organization_values, origin_of
-from one_runtime.connect.texts import TEXTS, text
+from one_runtime.connect.texts import Texts
 from one_runtime.connect.wire import Sent
 from one_runtime.connections import connections
 from one_runtime.context import Installation
@@ -92,53 +92,54 @@ class ApprovalPages:
         return [Route(PATH, self._show, methods=["GET"]), Route(PATH, self._answer, methods=["POST"])]
 
     async def _show(self, request: Request) -> Response:
+        screens = self._screens.answering(request)
         if is_framed(request):
-            return self._screens.refusal("framed", 403)
+            return screens.refusal("framed", 403)
         token, now = request.query_params.get("approval_token", ""), self._installation.clock()
         async with self._installation.database.read() as tx:
             approval = await approvals.find_by_token(tx, token)
             if approval is None or approval.status(now) != "open":
-                return self._screens.refusal("approval_closed", _CLOSED)
+                return screens.refusal("approval_closed", _CLOSED)
             try:
                 connection = await connections.get(tx, approval.organization_id, approval.connection_id)
             except NotFound:  # the connection was deleted
-                return self._screens.refusal("approval_closed", _CLOSED)
+                return screens.refusal("approval_closed", _CLOSED)
             try:
                 call = await approvals.read_call(tx, self._installation.vault, approval)
             except SealBroken as error:
-                return self._screens.refusal("broken", error.status)
+                return screens.refusal("broken", error.status)
         if call.account_id != connection.account_id:  # the page would name another account than the agent's call has
-            return self._screens.refusal("approval_closed", _CLOSED)
+            return screens.refusal("approval_closed", _CLOSED)
         values = {"token": token, "account": label_of(connection), "call": CallText.of(approval, call)}
-        return await self._render("approval", approval, values, "approve.title")
+        return await self._render("approval", screens.texts(), approval, values, "approve.title")
 
     async def _answer(self, request: Request) -> Response:
+        screens = self._screens.answering(request)
         if is_framed(request) or not is_from_our_page(request.headers, self._origin):
-            return self._screens.refusal("foreign", 403)
+            return screens.refusal("foreign", 403)
         try:
             post = read_form(AnswerPost, request.headers.get("content-type", ""), await read_body(request))
         except (MalformedRequest, TooLarge) as error:
-            return self._screens.refusal("broken", error.status)
+            return screens.refusal("broken", error.status)
         now = self._installation.clock()
         given: Answer = "refused" if post.answer == "refuse" else "approved"
         try:
             async with self._installation.database.write() as tx:
                 approval = await approvals.find_by_token(tx, post.approval_token)
                 if approval is None:
-                    return self._screens.refusal("approval_closed", _CLOSED)
+                    return screens.refusal("approval_closed", _CLOSED)
                 address = client_address(request.scope)
                 actor = Actor(approval.organization_id, "end_user", approval.end_user_id, address)
                 await approvals.answer(tx, approval, actor, given, now, for_all=post.answer == "all")
         except OneRuntimeError:
-            return self._screens.refusal("approval_closed", _CLOSED)
+            return screens.refusal("approval_closed", _CLOSED)
         if approval.return_url is not None:
             return _return(approval.return_url, approval.id, given)
-        return await self._render(
-            "notice", approval, {"body": TEXTS[f"notice.approval_{given}.body"]}, f"notice.approval_{given}.title"
-        )
+        texts, notice = screens.texts(), f"notice.approval_{given}"
+        return await self._render("notice", texts, approval, {"body": texts[f"{notice}.body"]}, f"{notice}.title")
 
     async def _render(
-        self, template: str, approval: ApprovalRequest, values: dict[str, object], title: str
+        self, template: str, texts: Texts, approval: ApprovalRequest, values: dict[str, object], title: str
     ) -> Response:
         async with self._installation.database.read() as tx:
             organization = await organizations.get(tx, approval.organization_id)
@@ -146,11 +147,9 @@ class ApprovalPages:
             integration = await self._installation.catalogs.get(tx, approval.organization_id, slug)
         name = integration.name if integration is not None else slug
         body = ENVIRONMENT.get_template(f"window/{template}.html").render(
-            base=self._site.base,
-            assets=self._site.assets,
-            is_inert=self._site.is_inert,
+            **self._site.values(texts),
             session="",
-            title=text(title, integration=name),
+            title=texts.text(title, integration=name),
             integration=name,
             integration_logo=self._logo_url(integration) if integration is not None else None,
             return_to=None,

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from one_runtime.connect.texts import with_prefix
+from one_runtime.connect.texts import ENGLISH, LANGUAGES
 from one_runtime.connect.theme import Theme, fix_scheme, scheme_file
 from one_runtime.tenancy.branding import Branding, Scheme
 
@@ -33,6 +33,11 @@ _SAMPLE: Final = Theme(Branding("#2450c4", "#9db8ff", "large"))
 _WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,])\s*|(:) ")
+_TEXTS_MODULE: Final = "texts.js"
+_POPUP_TEXTS: Final = (
+    "head.", "action.", "pick.", "choice.", "which.", "field.", "progress.", "problem.", "failed.", "foot.", "replace.",
+    "leave.", "waiting.", "done.", "notice.", "message.",
+)  # fmt: skip
 # Only the server renders these notices, so the scripts do not need the texts.
 _SERVER_NOTICES: Final = (
     "notice.foreign.",
@@ -57,40 +62,49 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """The popup's static files. `hash`: the hash over `files`. `connect_js`: the script for the organization's page."""
+    """The popup's static files. `hash`: the hash over `files` and the texts. `host_script`: see `connect_js`."""
 
     hash: str
     files: Mapping[str, Asset]
-    connect_js: bytes
+    host_script: str
     connect_types: bytes
 
-    def find(self, name: str) -> Asset | None:
+    def find(self, name: str, language: str) -> Asset | None:
         """Return the file with this name, or the stylesheet of the theme whose key the name contains."""
+        if name == _TEXTS_MODULE:
+            return _texts_module(language)
         theme_file = _THEME_FILE.fullmatch(name)
         theme = Theme.parse(theme_file[1]) if theme_file is not None else None
         return self.files.get(name) if theme is None else Asset(theme.stylesheet.encode(), _TYPES["css"])
 
+    def connect_js(self, language: str) -> bytes:
+        """Return the script for the organization's page, with its texts in a language."""
+        texts = LANGUAGES[language].starting_with("host.")
+        return self.host_script.replace(_TEXTS_PLACEHOLDER, _json(texts)).encode()
+
 
 @cache
 def load_assets() -> Assets:
-    """Read the static files of the package, and insert the popup's texts into the scripts."""
-    bodies = {name: _minify_script(_read(name)) for name in MODULES if name != "texts.js"}
+    """Read the static files of the package."""
+    bodies = {name: _minify_script(_read(name)) for name in MODULES if name != _TEXTS_MODULE}
     bodies |= {name: _minify_stylesheet(b"".join(map(_read, parts))) for name, parts in STYLESHEETS.items()}
     for name in STYLESHEETS:
         bodies |= {scheme_file(name, scheme): fix_scheme(bodies[name].decode(), scheme).encode() for scheme in _SCHEMES}
-    page_texts = with_prefix("head.", "action.", "pick.", "choice.", "which.", "field.", "progress.", "problem.",
-                             "foot.", "replace.", "leave.", "waiting.", "done.", "notice.", "message.",
-                             "failed.target_refused")  # fmt: skip
-    page_texts = {key: value for key, value in page_texts.items() if not key.startswith(_SERVER_NOTICES)}
-    bodies["texts.js"] = f"export default Object.freeze({_json(page_texts)});\n".encode()
     hashed = bodies | {"theme.css": _SAMPLE.stylesheet.encode()}
+    hashed |= {f"{language}-{_TEXTS_MODULE}": _texts_module(language).body for language in LANGUAGES}
     digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + hashed[name] for name in sorted(hashed)))
     files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}
     script = _minify_script(
         _read("connect.js")
     ).decode()  # the only indented text in a string of the script is a stylesheet, which does not need indentation
-    connect_js = script.replace(_TEXTS_PLACEHOLDER, _json(with_prefix("host.")))
-    return Assets(digest.hexdigest()[:20], files, connect_js.encode(), _read("connect.d.ts"))
+    return Assets(digest.hexdigest()[:20], files, script, _read("connect.d.ts"))
+
+
+def _texts_module(language: str) -> Asset:
+    """Return the module with the texts of the popup in a language, or in English."""
+    texts = LANGUAGES.get(language, ENGLISH).starting_with(*_POPUP_TEXTS)
+    shown = {key: value for key, value in texts.items() if not key.startswith(_SERVER_NOTICES)}
+    return Asset(f"export default Object.freeze({_json(shown)});\n".encode(), _TYPES["js"])
 
 
 def _read(name: str) -> bytes:

@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.parts import ParamOption
-from one_runtime.connect.texts import TEXTS, shown, text
+from one_runtime.connect.texts import Texts, shown
 from one_runtime.connect.wire import ConnectionName, Name, Question, Sent, Values
 from one_runtime.connecting.popup import PopupView, SubmittedForm
 from one_runtime.connections.connections import ADD, Connection
@@ -158,25 +158,25 @@ class FormField:
         return " ".join(f"{self.id}-{name}" for name, there in parts.items() if there)
 
 
-def connection_field(present: Sequence[Connection]) -> FormField:
+def connection_field(present: Sequence[Connection], texts: Texts) -> FormField:
     """Return the field in which the end user selects one of several connections, or adds an account."""
-    options = [ParamOption(value=connection.id, label=described(connection)) for connection in present]
-    add = ParamOption(value=ADD, label=TEXTS["which.add"])
-    return FormField("connection", TEXTS["which.field"], "", None, TEXTS["which.help"], options=(*options, add))
+    options = [ParamOption(value=connection.id, label=described(connection, texts)) for connection in present]
+    add = ParamOption(value=ADD, label=texts["which.add"])
+    return FormField("connection", texts["which.field"], "", None, texts["which.help"], options=(*options, add))
 
 
-def described(connection: Connection) -> str:
+def described(connection: Connection, texts: Texts) -> str:
     """Return the name of a connection, its state, and the day on which it was made."""
-    return f"{shown(connection.name)} · {connection_state(connection)}"
+    return f"{shown(connection.name)} · {connection_state(connection, texts)}"
 
 
-def connection_state(connection: Connection) -> str:
+def connection_state(connection: Connection, texts: Texts) -> str:
     """Return the state of a connection, and the day on which it was made."""
-    return text(_STATES[connection.status], date=connection.created_at.date().isoformat())
+    return texts.text(_STATES[connection.status], date=connection.created_at.date().isoformat())
 
 
 def form_fields(
-    view: PopupView, auth: Auth, typed: FormPost | None, errors: Mapping[str, str]
+    view: PopupView, auth: Auth, typed: FormPost | None, errors: Mapping[str, str], texts: Texts
 ) -> tuple[FormField, ...]:
     """Return the fields of one auth type.
 
@@ -224,10 +224,10 @@ def form_fields(
         fields.append(
             FormField(
                 path="name",
-                label=TEXTS["field.name"],
+                label=texts["field.name"],
                 value=(typed.name or "") if typed else suggested,
                 error=errors.get("name"),
-                help=TEXTS["field.name.help"],
+                help=texts["field.name.help"],
                 optional=True,
             )
         )

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from one_runtime.connect.assets import POPUP_MODULES
-from one_runtime.connect.texts import TEXTS, shown, text
+from one_runtime.connect.texts import Texts, shown
 from one_runtime.connect.theme import Theme
 from one_runtime.connecting.popup import PopupShell, ShellState
 
@@ -40,18 +39,6 @@ _EMBEDDABLE: Final = {
 }
 
 
-def rich(key: str, **names: str) -> Markup:
-    """Return the text with this key as HTML. Replace each `{name}` by its value in <strong>."""
-    strong = {name: Markup("<strong><bdi>{}</bdi></strong>").format(shown(value)) for name, value in names.items()}
-    return escape(TEXTS[key]).format(**strong)
-
-
-def named(key: str, **names: str) -> Markup:
-    """Return the text with this key as HTML. Replace each `{name}` by its value in <bdi>, which isolates its order."""
-    isolated = {name: Markup("<bdi>{}</bdi>").format(shown(value)) for name, value in names.items()}
-    return escape(TEXTS[key]).format(**isolated)
-
-
 ENVIRONMENT: Final = Environment(
     loader=PackageLoader("one_runtime.connect"),
     autoescape=select_autoescape(),
@@ -60,7 +47,7 @@ ENVIRONMENT: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.globals.update(text=text, rich=rich, named=named, shown=shown, texts=TEXTS)
+ENVIRONMENT.globals.update(shown=shown)
 _PAGE: Final = ENVIRONMENT.get_template("page.html")
 
 
@@ -75,24 +62,30 @@ class Site:
     assets_hash: str
     is_inert: bool = False
 
-    @property
-    def assets(self) -> str:
-        """Return the path of the static files."""
-        return f"{self.base}/connect/assets/{self.assets_hash}"
+    def values(self, texts: Texts) -> dict[str, object]:
+        """Return the values that every template needs: the language's texts, and the paths of the static files."""
+        return {
+            "base": self.base,
+            "assets": f"{self.base}/connect/assets/{texts.language}-{self.assets_hash}",
+            "is_inert": self.is_inert,
+            "texts": texts,
+            "text": texts.text,
+            "rich": texts.rich,
+            "named": texts.named,
+        }
 
 
-def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
+def render(site: Site, shell: PopupShell, texts: Texts, *, framed: bool) -> Response:
     """Render the popup's page. If the page is not in a frame, render an error page without a form (promise P6)."""
     state: PageState = "top_level" if shell.state == "open" and not framed else shell.state
     organization = shell.organization_name or ""
     notice = "" if state == "open" else NOTICES.get(state, state)
-    values = {"organization": organization or TEXTS["notice.app"]}
+    values = {"organization": organization or texts["notice.app"]}
     body = _PAGE.render(
         state=state,
-        title=text(f"notice.{notice}.title", **values) if notice else TEXTS["shell.title"],
-        body=text(f"notice.{notice}.body", **values) if notice else "",
-        base=site.base,
-        assets=site.assets,
+        title=texts.text(f"notice.{notice}.title", **values) if notice else texts["shell.title"],
+        body=texts.text(f"notice.{notice}.body", **values) if notice else "",
+        **site.values(texts),
         modules=[name for name in POPUP_MODULES if name != "popup.js"],
         session=shell.session_id or "",
         organization=organization,

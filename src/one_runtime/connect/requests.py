@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from one_runtime.errors import TooLarge, Unauthenticated
+from one_runtime.connect.problems import members_of
+from one_runtime.errors import OneRuntimeError, TooLarge, Unauthenticated
 from one_runtime.tenancy.authentication import bearer_token
 
 MAX_BODY_BYTES: Final = 256 * 1024
@@ -31,7 +32,11 @@ def json_endpoint(call: Call) -> Endpoint:
         token = bearer_token(request.scope["headers"])
         if token is None:
             raise Unauthenticated("Send the session token in the header `Authorization: Bearer orcs_…`.")
-        answer = await call(token, request)
+        try:
+            answer = await call(token, request)
+        except OneRuntimeError as error:
+            error.members = members_of(error)
+            raise
         if answer is None:
             return Response(status_code=204, headers=PRIVATE)
         return Response(answer.model_dump_json(), 200, PRIVATE, "application/json")

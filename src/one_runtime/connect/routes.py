@@ -19,7 +19,7 @@ from one_runtime.connect.assets import load_assets
 from one_runtime.connect.cookies import Cookies
 from one_runtime.connect.forms import AccountPost, FormPost, is_from_our_page, read_form
 from one_runtime.connect.pages import Site, render
-from one_runtime.connect.requests import PRIVATE, Endpoint, is_framed, json_endpoint, read_body
+from one_runtime.connect.requests import PRIVATE, is_framed, json_endpoint, read_body
 from one_runtime.connect.screens import Screens
 from one_runtime.connect.theme import Theme
 from one_runtime.connect.top_level_pages import TopLevelPages
@@ -67,7 +67,6 @@ class PopupRoutes:
         self._origin = f"{address.scheme}://{address.netloc}"
         self._site = Site(address.path.rstrip("/"), self._assets.hash)
         self._screens, self._cookies = Screens(self._site, logo_url), Cookies(secure=address.scheme == "https")
-        self._pages = TopLevelPages(installation, self._screens, self._cookies)
         self._agent_page = AgentAuthorizationPage(installation, self._screens)
         self._approvals = ApprovalPages(installation, self._site, self._screens, logo_url)
 
@@ -88,9 +87,9 @@ class PopupRoutes:
             Route("/connect/authorization/account", self._answer_question, methods=["POST"]),
             Route(CALLBACK_PATH + "{slug}", self._callback, methods=["GET"]),
             *self._approvals.routes(),
-            Route("/connect/assets/{hash}/{name}", self._asset),
-            Route("/connect.js", _module(self._assets.connect_js, "text/javascript; charset=utf-8")),
-            Route("/connect.d.ts", _module(self._assets.connect_types, "text/plain; charset=utf-8")),
+            Route("/connect/assets/{version}/{name}", self._asset),
+            Route("/connect.js", self._connect_js),
+            Route("/connect.d.ts", _connect_types),
             *self._agent_page.routes(),
         ]
 
@@ -103,22 +102,26 @@ class PopupRoutes:
         if shell.mode == "embed":
             # Old browsers do not send `Sec-Fetch-Dest`, and new browsers can omit this header for an http URL. If the
             # header is missing, the page's script checks if the page is in a frame.
-            return render(self._site, shell, framed=request.headers.get("sec-fetch-dest") != "document")
+            framed = request.headers.get("sec-fetch-dest") != "document"
+            return render(self._site, shell, self._screens.answering(request).texts(shell.locale), framed=framed)
         if is_framed(request):
-            return self._screens.refusal("framed", 403)
-        return await self._pages.open(shell, token, opening=request.method == "GET")
+            return self._screens.answering(request).refusal("framed", 403)
+        return await self._pages(request).open(shell, token, opening=request.method == "GET")
+
+    def _pages(self, request: Request) -> TopLevelPages:
+        return TopLevelPages(self._installation, self._screens.answering(request), self._cookies)
 
     async def _form(self, request: Request) -> Response:
         """Handle a form of a page that is not in a frame. Respond with a page, or with a redirect to the app."""
         if is_framed(request):
-            return self._screens.refusal("framed", 403)
+            return self._screens.answering(request).refusal("framed", 403)
         if not is_from_our_page(request.headers, self._origin):
-            return self._screens.refusal("foreign", 403)
+            return self._screens.answering(request).refusal("foreign", 403)
         try:
             post = read_form(FormPost, request.headers.get("content-type", ""), await read_body(request))
         except (MalformedRequest, TooLarge) as error:
-            return self._screens.refusal("broken", error.status)
-        return await self._pages.submit(post, client_address(request.scope))
+            return self._screens.answering(request).refusal("broken", error.status)
+        return await self._pages(request).submit(post, client_address(request.scope))
 
     async def _view(self, token: str, request: Request) -> BaseModel:
         body = read_json(ViewBody, await read_body(request) or b"{}")
@@ -156,9 +159,11 @@ class PopupRoutes:
     async def _window(self, request: Request) -> Response:
         """Return the first page in the window of an OAuth authorization. The page waits for a ticket from the popup."""
         if is_framed(request):
-            return self._screens.refusal("framed", 403)
+            return self._screens.answering(request).refusal("framed", 403)
         theme = Theme.parse(request.query_params.get("theme", "")) or Theme()
-        return self._screens.authorization_window(theme, by_popup=is_from_our_page(request.headers, self._origin))
+        screens, locale = self._screens.answering(request), request.query_params.get("locale")
+        by_popup = is_from_our_page(request.headers, self._origin)
+        return screens.authorization_window(theme, locale, by_popup=by_popup)
 
     async def _note_opener_policy(self, request: Request) -> Response:
         """Store that the window of an authorization has no opener. Only the window of our popup calls this route."""
@@ -184,7 +189,7 @@ class PopupRoutes:
         if request.method != "GET":  # a HEAD request must not use the state, because each state is valid only once
             return Response(status_code=405, headers={"Allow": "GET", **PRIVATE})
         if is_framed(request):
-            return self._screens.refusal("framed", 403)
+            return self._screens.answering(request).refusal("framed", 403)
         slug, query = request.path_params["slug"], request.scope["query_string"]
         try:
             result = await authorization.handle_callback(
@@ -195,8 +200,8 @@ class PopupRoutes:
                 client_address(request.scope),
             )
         except OneRuntimeError as error:  # the end user sees the response, so respond with a page
-            return self._screens.refusal("broken", error.status)
-        return await self._finish(result)
+            return self._screens.answering(request).refusal("broken", error.status)
+        return await self._finish(request, result)
 
     async def _answer_question(self, request: Request) -> Response:
         """Handle the selection of an account, or the decision to replace or keep the connected account.
@@ -204,7 +209,7 @@ class PopupRoutes:
         The request must come from our own page, in the browser that sent the callback.
         """
         if is_framed(request) or not is_from_our_page(request.headers, self._origin):
-            return self._screens.refusal("foreign", 403)
+            return self._screens.answering(request).refusal("foreign", 403)
         try:
             post = read_form(AccountPost, request.headers.get("content-type", ""), await read_body(request))
             binding = self._cookies.read(request.cookies, post.cookie)
@@ -212,11 +217,11 @@ class PopupRoutes:
                 self._installation, post.authorization, post.account, binding, client_address(request.scope)
             )
         except OneRuntimeError as error:
-            return self._screens.refusal("broken", error.status)
-        return await self._finish(result)
+            return self._screens.answering(request).refusal("broken", error.status)
+        return await self._finish(request, result)
 
-    async def _finish(self, result: CallbackResult) -> Response:
-        response = await self._pages.finish_authorization(result)
+    async def _finish(self, request: Request, result: CallbackResult) -> Response:
+        response = await self._pages(request).finish_authorization(result)
         # `binding` is set if this browser started the authorization. The answer to a question needs the cookie, so
         # extend the cookie's lifetime before an answer. In all other cases, delete the cookie.
         if result.binding is not None:
@@ -224,11 +229,18 @@ class PopupRoutes:
             response.headers["Set-Cookie"] = header(result.binding)
         return response
 
+    async def _connect_js(self, request: Request) -> Response:
+        """Return the script for the organization's page. Its few texts are in the language of the browser."""
+        script = self._assets.connect_js(self._screens.answering(request).texts().language)
+        headers = {**_PUBLIC_MODULE, "Vary": "Accept-Language"}
+        return Response(script, 200, headers, "text/javascript; charset=utf-8")
+
     async def _asset(self, request: Request) -> Response:
-        file = self._assets.find(request.path_params["name"])
+        language, _, version = request.path_params["version"].rpartition("-")
+        file = self._assets.find(request.path_params["name"], language)
         if file is None:
             raise NotFound("There is no such file.")
-        current = request.path_params["hash"] == self._assets.hash
+        current = version == self._assets.hash
         # During an update, a page of an old version can request its files from a process of a new version. The process
         # sends the new file. Browsers must not cache the new file under the old URL.
         caching = "public, max-age=31536000, immutable" if current else "no-store"
@@ -236,8 +248,5 @@ class PopupRoutes:
         return Response(file.body, 200, headers, file.media_type)
 
 
-def _module(body: bytes, media_type: str) -> Endpoint:
-    async def module(_: Request) -> Response:
-        return Response(body, 200, _PUBLIC_MODULE, media_type)
-
-    return module
+async def _connect_types(_: Request) -> Response:
+    return Response(load_assets().connect_types, 200, _PUBLIC_MODULE, "text/plain; charset=utf-8")

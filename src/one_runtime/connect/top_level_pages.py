@@ -113,7 +113,7 @@ class TopLevelPages:
                 return await self._authorize(view, form)
             connected = await popup.connect(self._installation, view, form.request(), address)
         except _SHOWN_IN_THE_FORM as error:
-            return self._form(view, form, self._screens.form_error(view, error))
+            return self._form(view, form, FormError.of(error))
         return self._screens.done(view, connected) if connected.return_to is None else _redirect(connected.return_to)
 
     async def _authorize(self, view: PopupView, form: FormPost) -> Response:
@@ -145,7 +145,7 @@ class TopLevelPages:
             view = await self._load_view(form, opening=False)
         except OneRuntimeError:
             return self._screens.returned(result)
-        return self._form(view, form, self._screens.authorization_error(result, result.problem))
+        return self._form(view, form, FormError.after_authorization(result.problem))
 
 
 def _redirect(address: str) -> Response:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from one_runtime.catalog.auth_types import Auth
 from one_runtime.catalog.model import Integration
-from one_runtime.connect.texts import failure
+from one_runtime.connect.problems import text_of_failure
 from one_runtime.connecting.authorization_outcome import AuthorizationOutcome
 from one_runtime.connecting.popup import PopupView
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
@@ -214,28 +214,36 @@ class RedirectAnswer(BaseModel):
     url: str
 
 
+class TextAnswer(PopupAnswer):
+    """A text of the popup. The script knows the other values: the names of the integration and the organization."""
+
+    name: str
+    values: dict[str, str]
+
+
 class OutcomeAnswer(BaseModel):
     """The outcome of an authorization.
 
-    `state`: `waiting`, `connected` or `failed`. `provider_reason`: the provider's own error text, or None.
+    `state`: `waiting`, `connected` or `failed`. `text`: the name of the text for `code`, and its values, or None.
+    `provider_reason`: the provider's own error text, or None.
     """
 
     state: str
     connection: ConnectedAnswer | None
     code: str | None
-    message: str
+    text: TextAnswer | None
     provider_reason: str | None
 
 
 def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
     """Convert the outcome to its JSON model."""
     connection = ConnectedAnswer.model_validate(outcome.connected) if outcome.connected is not None else None
-    names = {"integration": outcome.integration_name, "organization": outcome.organization_name}
+    shown = text_of_failure(outcome.code, outcome.permission) if outcome.code is not None else None
     return OutcomeAnswer(
         state=outcome.state,
         connection=connection,
         code=outcome.code,
-        message=failure(outcome.code, outcome.message, **names) if outcome.code is not None else outcome.message,
+        text=TextAnswer.model_validate(shown) if shown is not None else None,
         provider_reason=outcome.provider_reason,
     )
 

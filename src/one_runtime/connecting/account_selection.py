@@ -44,15 +44,15 @@ KEEP: Final = 1
 class AccountSelection:
     """A question to the end user.
 
-    `labels`: the names of the accounts from which the end user selects one, in the provider's order. `replacement`: a
-    sentence about the connected account and the new account, if the end user decides about a replacement. `has_more`:
-    True if the provider has further accounts. `connections`: the connections from which the end user selects the one to
-    reconnect. The number after the last of them adds an account.
+    `labels`: the names of the accounts from which the end user selects one, in the provider's order. `replacement`: the
+    two accounts, if the end user decides about a replacement. `has_more`: True if the provider has further accounts.
+    `connections`: the connections from which the end user selects the one to reconnect. The number after the last of
+    them adds an account.
     """
 
     authorization_id: str
     labels: tuple[str, ...]
-    replacement: str | None = None
+    replacement: AccountMismatch | None = None
     has_more: bool = False
     connections: tuple[Connection, ...] = ()
 
@@ -66,7 +66,7 @@ class Question:
     """
 
     accounts: tuple[AccountOption, ...] = ()
-    replacement: str | None = None
+    replacement: AccountMismatch | None = None
     account_id: str | None = None
     has_more: bool = False
     connections: tuple[Connection, ...] = ()
@@ -80,7 +80,7 @@ class Question:
             return cls(error.accounts, None, account_id, error.has_more)
         if isinstance(error, SeveralConnections):
             return cls(account_id=account_id, connections=error.present)
-        return cls((), error.detail, account_id)
+        return cls((), error, account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ async def pause(
         granted.requested_scopes,
         question.accounts,
         granted.selected,
-        question.replacement,
+        question.replacement.detail if question.replacement is not None else None,
         question.account_id,
         tuple(connection.id for connection in question.connections),
     )

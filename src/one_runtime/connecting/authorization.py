@@ -57,7 +57,7 @@ from one_runtime.connecting.verification import (
     verify_tokens,
 )
 from one_runtime.connections.connections import AccountMismatch, SeveralConnections
-from one_runtime.connections.credentials import CheckFailed
+from one_runtime.connections.credentials import CheckFailed, PermissionMissing
 from one_runtime.connections.pending_revocations import RevocationCause, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
@@ -475,7 +475,8 @@ async def _record_failure(
     """Record the failure for the organization's backend and our page. The provider's tenth refusal ends the session."""
     session, code, reason = context.session, failure_code(error), provider_reason(error)
     message = error.summary if isinstance(error, CheckFailed) else reason or error.detail
-    note = error_note(code, message, now, reason)
+    permission = error.permission if isinstance(error, PermissionMissing) else None
+    note = error_note(code, message, now, provider_reason=reason, permission=permission)
     if await authorization_attempts.end(tx, context.attempt.id, "failed"):  # False if the end user was deleted
         if not context.reserved:
             await sessions.note_error(tx, session.id, note, now)

@@ -14,7 +14,6 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound, Unauthenticated
 from one_runtime.explanations.stored_errors import error_note
-from one_runtime.tenancy import organizations
 
 _BROWSER_MISMATCH: Final = "browser_mismatch"
 _OPENER_POLICY: Final = "opener_policy"
@@ -29,16 +28,14 @@ class AuthorizationOutcome:
     """The outcome of an authorization attempt, for our page.
 
     A waiting attempt has a `code` if a browser returned from the provider without the attempt's cookie, or if the
-    window of the attempt has no opener.
+    window of the attempt has no opener. `permission`: the permission that the tokens lack, if its name is known.
     """
 
     state: Literal["waiting", "connected", "failed"]
     connected: Connected | None = None
     code: str | None = None
-    message: str = ""
     provider_reason: str | None = None
-    integration_name: str = ""
-    organization_name: str = ""
+    permission: str | None = None
 
 
 async def get_outcome(installation: Installation, token: str, authorization_id: str) -> AuthorizationOutcome:
@@ -58,38 +55,29 @@ async def get_outcome(installation: Installation, token: str, authorization_id: 
             connection = await connections.get(tx, session.organization_id, session.connection_id)
             connected = Connected(connection.id, connection.integration_slug, connection.name)
             return AuthorizationOutcome("connected", connected)
-        organization = await organizations.get(tx, session.organization_id)
         attempt = await authorization_attempts.find(tx, session.id, authorization_id)
         if attempt is None:
             raise NotFound("There is no such authorization. Start again.")
-        integration = await installation.catalogs.get(tx, session.organization_id, attempt.integration_slug)
     ended = ended_error(session, now)
     if ended is not None:
         raise ended
     state: Literal["waiting", "failed"] = "waiting"
-    code, message, reason = None, "", None
+    code = None
     if attempt.has_expired(now):
-        state, code, message = (
-            "failed",
-            SessionExpired.code,
-            "The provider did not send the browser back in time. Start again.",
-        )
+        state, code = "failed", SessionExpired.code
     elif _has_note(session, attempt, _BROWSER_MISMATCH, authorization_attempts.STARTED):
         code = _BROWSER_MISMATCH
     elif _has_note(session, attempt, _OPENER_POLICY, authorization_attempts.PREPARED):
         code = _OPENER_POLICY
     elif attempt.status == authorization_attempts.FAILED:
         error = session.last_error or {}
-        state, code, message = "failed", error.get("code", AuthorizationExpired.code), error.get("message", "")
-        reason = error.get("provider_reason")
-    return AuthorizationOutcome(
-        state,
-        code=code,
-        message=message,
-        provider_reason=reason,
-        integration_name=integration.name if integration is not None else attempt.integration_slug,
-        organization_name=organization.display_name,
-    )
+        return AuthorizationOutcome(
+            "failed",
+            code=error.get("code", AuthorizationExpired.code),
+            provider_reason=error.get("provider_reason"),
+            permission=error.get("permission"),
+        )
+    return AuthorizationOutcome(state, code=code)
 
 
 async def note_browser_mismatch(tx: Transaction, state: str, slug: str, now: datetime) -> None:

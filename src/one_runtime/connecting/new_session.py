@@ -51,6 +51,7 @@ class NewSession:
     allowed_origins: tuple[str, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)
     scopes: tuple[str, ...] = ()
+    locale: str | None = None
 
 
 _RETURN_URLS: Final = (
@@ -93,6 +94,7 @@ async def create_session(
         allowed_origins=organizations.clean_origins(new.allowed_origins),
         metadata=new.metadata,
         return_url=organizations.clean_link("return_url", new.return_url),
+        locale=new.locale,
         created_at=now,
         updated_at=now,
         expires_at=now + timedelta(seconds=new.expires_in),

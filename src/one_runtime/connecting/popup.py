@@ -92,6 +92,7 @@ class PopupShell:
     mode: Mode = "embed"
     return_to: str | None = None
     branding: Branding = DEFAULT_BRANDING
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,7 @@ async def load_shell(
         mode=session.mode,
         return_to=_shell_return_address(session, state, now),
         branding=organization.branding,
+        locale=session.locale,
     )
 
 

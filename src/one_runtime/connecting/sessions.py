@@ -91,6 +91,8 @@ class ConnectSession:
 
     A session with the stored status `pending` can have expired. So callers must use `state()` instead of `status`. For
     the stored status `unredeemed`, `state()` returns `pending` until the session expires.
+
+    `locale`: the language tag (RFC 5646) that the organization wants for the pages, or None for the browser's language.
     """
 
     id: str
@@ -110,6 +112,7 @@ class ConnectSession:
     updated_at: datetime
     expires_at: datetime
     status: str = "pending"
+    locale: str | None = None
     opened_at: datetime | None = None
     failed_checks: int = 0
     last_error: Mapping[str, str] | None = None

@@ -114,7 +114,10 @@ class Connection:
 
 
 class AccountMismatch(Conflict):
-    """The end user connected another account, but has not agreed to replace the account of `present`."""
+    """The end user connected another account, but has not agreed to replace the account of `present`.
+
+    `labels`: the new account and the connected one, for the end user.
+    """
 
     code = "account_mismatch"
     documentation = (
@@ -129,13 +132,14 @@ class AccountMismatch(Conflict):
     )
 
     def __init__(self, account: ProviderAccount, present: Connection) -> None:
-        new, old = account.label or account.id, present.account_label or present.account_id
+        new, old = account.label or account.id or "", present.account_label or present.account_id or ""
         if new == old:  # two accounts can have the same label
             new, old = f"{new} ({account.id})", f"{old} ({present.account_id})"
         super().__init__(
             f"This is the account {new}. The connected account is {old}. Confirm to replace the connected account."
         )
         self.account, self.present = account, present
+        self.labels = (new, old)
 
 
 class SeveralConnections(Conflict):

@@ -308,6 +308,7 @@ hosted_connection_sessions = Table(
     Column("opened_at", TIME),
     Column("return_url", Text),
     Column("code_hash", LargeBinary),  # hash of the code that the return URL contains (mode `redirect`)
+    Column("locale", Text),
     _of_end_user(),
     Index("ix_hosted_connection_sessions_organization_id_id", "organization_id", "id"),
     Index("ix_hosted_connection_sessions_end_user", "organization_id", "end_user_id"),

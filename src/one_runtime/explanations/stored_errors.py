@@ -44,10 +44,10 @@ def explain_session_error(code: str) -> Explanation | None:
     return SESSION_ERRORS.get(code) or explain_error(code)
 
 
-def error_note(code: str, message: str, now: datetime, provider_reason: str | None = None) -> dict[str, str]:
+def error_note(code: str, message: str, now: datetime, **shown: str | None) -> dict[str, str]:
     """Return an error in the form that sessions and connections store: `{code, message, at}`.
 
-    `provider_reason`: the provider's own error text, which the popup shows.
+    `shown`: values for the popup, such as `provider_reason`, the provider's own error text. None is left out.
     """
-    quoted = {} if provider_reason is None else {"provider_reason": provider_reason}
-    return {"code": code, "message": message, "at": rfc3339(now), **quoted}
+    known = {name: value for name, value in shown.items() if value is not None}
+    return {"code": code, "message": message, "at": rfc3339(now), **known}

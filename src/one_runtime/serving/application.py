@@ -23,6 +23,7 @@ from one_runtime.clock import Clock, system_clock
 from one_runtime.connect.assets import load_assets
 from one_runtime.connect.preview import PopupPreview
 from one_runtime.connect.routes import PopupRoutes
+from one_runtime.connect.texts import ENGLISH
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import require_compatible
@@ -113,7 +114,7 @@ def _dashboard(services: Services, observer: Observer) -> dict[int, ASGIApp]:
         PopupPreview(services.installation, logo_url).render,
     )
     _, port = parse_host_port(settings.dashboard_listen)
-    return {port: Dashboard(shared, observer, load_assets().connect_js)}
+    return {port: Dashboard(shared, observer, load_assets().connect_js(ENGLISH.language))}
 
 
 def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Egress | None) -> Installation:

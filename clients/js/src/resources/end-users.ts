@@ -151,6 +151,8 @@ export interface SessionSummary {
   integrationSlug: string | null;
   /** The place where the popup opens: `embed`, `redirect` or `link`. */
   mode: Mode;
+  /** The language that you chose for the popup, or null for the language of the browser. */
+  locale: string | null;
   /** The URL to which the browser returns in the mode `redirect`. */
   returnUrl: string | null;
   /** The newest error of the session, or null. */

@@ -139,6 +139,8 @@ export interface NewSession {
   authType?: AuthType;
   /** The OAuth scopes to request. Default: the scopes of the OAuth client. */
   scopes?: string[];
+  /** The language of the popup. Default: the language of the browser. */
+  locale?: string;
   /** An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not interpret it. */
   metadata?: Metadata;
   /** The time in which the end user must open the session, 60 to 3600 seconds. Default: `600`. */

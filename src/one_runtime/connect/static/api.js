@@ -5,14 +5,18 @@ const LOAD_TIMEOUT_MS = 8_000;
 const CONNECT_TIMEOUT_MS = 60_000;
 const CANCEL_TIMEOUT_MS = 1_500;
 
-/** An error response: `code`, `detail`, `errors`, `reason` (the provider's error text), `connections` and the status. */
+/**
+ * An error response. `text` and `fieldTexts` (by the field's path): the name of a text for the user, with its values, or
+ * null. `reason`: the provider's error text. `detail` is for developers.
+ */
 export class Problem extends Error {
   constructor(status, body) {
     super(body.detail ?? "");
     this.status = status;
     this.code = body.code ?? "";
     this.detail = body.detail ?? "";
-    this.errors = Array.isArray(body.errors) ? body.errors : [];
+    this.text = body.text ?? null;
+    this.fieldTexts = body.field_texts ?? {};
     this.reason = body.provider_reason ?? null;
     this.connections = Array.isArray(body.connections) ? body.connections : [];
   }

@@ -2,7 +2,7 @@
 // returns a promise of the outcome. The module sets its styles through CSSOM, so a strict style-src does not block the
 // styles. The frame-src of your page has to allow One Runtime's origin.
 
-const TEXTS = __TEXTS__; // the server replaces the placeholder by texts from `texts.json`
+const TEXTS = __TEXTS__; // the server replaces the placeholder by texts of the folder `languages`
 
 const READY_HINT_MS = 10_000;
 const HELLO_MS = 1_000;

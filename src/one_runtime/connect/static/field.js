@@ -61,7 +61,7 @@ export class Control {
       return this.#optional;
     }
     if (this.value.length > LONGEST) {
-      this.showError(text("field.too_long"));
+      this.showError(text("field.too_long", { limit: LONGEST.toLocaleString(document.documentElement.lang) }));
       return false;
     }
     const fits = !this.#pattern || this.#pattern.test(this.value);

@@ -142,16 +142,12 @@ export class AuthForm {
     if (busy) this.#hideProblem();
   }
 
-  /** Shows each error at its field. Shows errors without a field in the problem box. */
-  showFieldErrors(errors) {
-    const homeless = [];
-    for (const { field: path, message } of errors) {
-      const field = this.fields.find((candidate) => candidate.path === path);
-      if (field) field.control.showError(message || text("field.invalid"));
-      else homeless.push(message);
-    }
-    if (homeless.length > 0) this.showProblem(homeless.join(" "));
-    else this.#focusFirstError();
+  /** Shows each message at its field. `messages`: by the field's path. Returns false if a path is no field. */
+  showFieldErrors(messages) {
+    for (const field of this.fields) if (field.path in messages) field.control.showError(messages[field.path]);
+    if (!Object.keys(messages).every((path) => this.fields.some((field) => field.path === path))) return false;
+    this.#focusFirstError();
+    return true;
   }
 
   /** Shows our sentence. `reason`: the provider's error text, or null. */

@@ -2,7 +2,7 @@
 // has connected, the script reports the outcome to the embedding page.
 import { Api, Offline, Problem } from "./api.js";
 import { Authorizations } from "./authorization.js";
-import { text } from "./dom.js";
+import { hasText, text } from "./dom.js";
 import { AuthForm } from "./form.js";
 import { Host } from "./host.js";
 import { bar, choiceScreen, doneScreen, formScreen, headingId, leaveScreen, noticeScreen, pickScreen, replaceScreen, waitingScreen, whichScreen } from "./screens.js";
@@ -67,7 +67,7 @@ class Popup {
 
   constructor(token, host) {
     this.#api = new Api(shell.base, token, shell.session);
-    this.#authorizations = new Authorizations(this.#api, `${shell.base}/connect/authorization?theme=${shell.theme}#${shell.session}`);
+    this.#authorizations = new Authorizations(this.#api, `${shell.base}/connect/authorization?theme=${shell.theme}&locale=${document.documentElement.lang}#${shell.session}`);
     this.#host = host;
     this.#host.onLeave(() => this.#leave(), () => this.#exit());
     this.#host.followHeight(card.parentElement);
@@ -218,7 +218,7 @@ class Popup {
     this.#authorizations.stop();
     if (outcome.state === "connected") return this.#succeed(outcome.connection);
     this.#form(form.auth, onBack);
-    form.showProblem(outcome.message, outcome.provider_reason);
+    form.showProblem(this.#words(outcome.text), outcome.provider_reason);
   }
 
   /** The page does not let a window reach this popup. `back`: shows the other ways to connect, or null without any. */
@@ -246,7 +246,7 @@ class Popup {
       form.setBusy(false);
       card.querySelector(".back")?.removeAttribute("disabled");
       if (this.#host.reported) return;
-      if (error.code === "account_mismatch") this.#askToReplace(form, request, error.detail, onBack);
+      if (error.code === "account_mismatch") this.#askToReplace(form, request, error, onBack);
       else if (error.code === "several_connections") this.#askWhich(form, request, error.connections, onBack);
       else this.#refuse(form, error);
     } finally {
@@ -254,13 +254,14 @@ class Popup {
     }
   }
 
-  #askToReplace(form, request, sentence, onBack) {
+  /** Asks if another account replaces the connected account. The answer repeats the question of the server. */
+  #askToReplace(form, request, { detail, text: question }, onBack) {
     const back = () => this.#form(form.auth, onBack);
     const onReplace = () => {
       back();
-      this.#submit(form, { ...request, replace_account: sentence }, onBack);
+      this.#submit(form, { ...request, replace_account: detail }, onBack);
     };
-    this.#show(replaceScreen(sentence, { onReplace, onKeep: back }), back);
+    this.#show(replaceScreen(this.#words(question), { onReplace, onKeep: back }), back);
     this.#focusHeading();
   }
 
@@ -285,16 +286,20 @@ class Popup {
 
   /** Shows the reason for a failed attempt in the form. The form keeps the typed values. */
   #refuse(form, error) {
-    const values = { integration: this.#view.integration.name };
     if (error instanceof Offline) return form.showProblem(text("problem.offline"));
     if (!(error instanceof Problem)) throw error;
     const ending = endingOf(error);
     if (ending) return this.#end(ending);
-    if (error.code === "credentials_refused" || error.code === "permission_missing") return form.showProblem(error.detail || text("problem.refused", values), error.reason);
-    if (error.code === "target_refused") return form.showProblem(text("failed.target_refused", { ...values, organization: this.#view.organization.display_name }));
-    if (error.errors.length > 0) return form.showFieldErrors(error.errors);
-    if (error.code === "provider_unavailable") return form.showProblem(error.detail || text("problem.unavailable", values), error.reason);
-    return form.showProblem((error.status < 500 && error.detail) || text("problem.other"));
+    const messages = Object.entries(error.fieldTexts).map(([path, message]) => [path, this.#words(message)]);
+    if (messages.length > 0 && form.showFieldErrors(Object.fromEntries(messages))) return undefined;
+    return form.showProblem(this.#words(error.text), error.reason);
+  }
+
+  /** Returns a text that the server has selected. A gateway's error page has none. */
+  #words(selected) {
+    if (!hasText(selected?.name ?? "")) return text("problem.other");
+    const values = { integration: this.#view.integration.name, organization: this.#view.organization.display_name };
+    return text(selected.name, { ...values, ...selected.values });
   }
 
   /** Shows that the session could not be loaded. `again`: the function that loads it again. `onBack`: shows the list. */

@@ -45,6 +45,7 @@ class AsyncSessions(AsyncResource):
         multiple: bool | None = None,
         auth_type: Literal["api_key", "basic", "none", "oauth2", "client_credentials"] | None = None,
         scopes: Iterable[str] | None = None,
+        locale: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         expires_in: int | None = None,
         idempotency_key: str | None = None,
@@ -73,6 +74,7 @@ class AsyncSessions(AsyncResource):
             multiple: True gives a new account its own connection. False replaces the present account. Default: False.
             auth_type: The only auth type that the popup offers. Default: all.
             scopes: The OAuth scopes to request. Default: the scopes of the OAuth client.
+            locale: The language of the popup. Default: the language of the browser.
             metadata: An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not
                 interpret it.
             expires_in: The time in which the end user must open the session, 60 to 3600 seconds. Default: 600.
@@ -107,6 +109,7 @@ class AsyncSessions(AsyncResource):
                     "multiple": multiple,
                     "auth_type": auth_type,
                     "scopes": as_list(scopes),
+                    "locale": locale,
                     "metadata": metadata,
                     "expires_in": expires_in,
                 },

@@ -73,6 +73,7 @@ class SessionSummary:
         end_user_id: Your own identifier of the end user.
         integration_slug: The slug of the integration, or None before the choice.
         mode: The place where the popup opens: `embed`, `redirect` or `link`.
+        locale: The language that you chose for the popup, or None for the language of the browser.
         return_url: The URL to which the browser returns in the mode `redirect`.
         last_error: The newest error of the session, or None.
         connection_id: The id of the connection that the session made, or None.
@@ -87,6 +88,7 @@ class SessionSummary:
     end_user_id: str
     integration_slug: str | None
     mode: Literal["embed", "redirect", "link"]
+    locale: str | None
     return_url: str | None
     last_error: ErrorNote | None
     connection_id: str | None
