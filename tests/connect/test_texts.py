@@ -19,7 +19,9 @@ FOR_DEVELOPERS = ("message.", "host.load_failed", "host.frame_src")
 
 @pytest.fixture
 def languages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add three languages."""
+    """Have English and three made-up languages."""
+    for tag in LANGUAGES.keys() - {"en"}:
+        monkeypatch.delitem(LANGUAGES, tag)
     for tag in ("de", "pt-BR", "zh-Hans"):
         monkeypatch.setitem(LANGUAGES, tag, Texts.of(tag, {"direction": "ltr"}, {}))
 
