@@ -50,7 +50,7 @@ def parts() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def test_every_property_and_parameter_has_a_description(part: tuple[str, str, dict[str, Any]]) -> None:
     owner, name, described = part
     text = described.get("description", "")
-    assert text, f"add {owner}.{name} to api/property_descriptions.py or api/webhook_descriptions.py"
+    assert text, f"describe {owner}.{name} in the annotation of its field (Described)"
     assert text[0].isupper() or text[0] == "`", text
     assert text.endswith("."), text
 

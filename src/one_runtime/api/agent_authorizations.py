@@ -1,6 +1,6 @@
 """Serve `/v1/agent-authorizations`: requests of agents (OAuth clients) to act for an end user."""
 
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from one_runtime.agents.authorization.authorizations import (
 )
 from one_runtime.api.agent_policy import PolicyFields, policy_of
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.end_user_requests import RequestForm
 from one_runtime.api.fields import Answer, PathId, Text, Time, example
 from one_runtime.api.idempotency import Repeatable
@@ -33,7 +34,9 @@ class ApproveAgentAuthorization(PolicyFields, title="AgentApproval"):
     model_config = example(end_user_id="user_123", access="read")
 
     end_user_id: Text
-    access: Access | None = None  # type: ignore[assignment] # null means the requested access
+    access: Annotated[
+        Access | None, Described("The access to grant. Null: the access that the agent has requested.", "read")
+    ] = None  # type: ignore[assignment] # null means the requested access
 
 
 class AgentAuthorizationAnswer(Answer, title="AgentAuthorization"):
@@ -77,7 +80,9 @@ class AnsweredAgentAuthorization(AgentAuthorizationAnswer, title="AnsweredAgentA
     `continue_url`: null if the answer came too late. Show the end user a page that says so.
     """
 
-    continue_url: str | None = Field(repr=False)
+    continue_url: Annotated[
+        str | None, Described("The address to which you send the browser, or null. Do not log it.", None)
+    ] = Field(repr=False)
 
 
 @router.route(

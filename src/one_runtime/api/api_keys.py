@@ -7,6 +7,7 @@ from fastapi import Query
 from pydantic import Field
 
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, PathId, Text, Time, example, next_cursor
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import ANY, Authenticated, Installed, Routes
@@ -27,7 +28,9 @@ class ApiKeyAnswer(Answer, title="ApiKey"):
     id: str
     prefix: str
     name: str
-    scopes: tuple[str, ...]
+    scopes: Annotated[
+        tuple[str, ...], Described("The scopes of the key: the operations that the key permits.", ["read", "use"])
+    ]
     created_at: Time
     last_used_at: Time | None
     revoked_at: Time | None
@@ -36,13 +39,15 @@ class ApiKeyAnswer(Answer, title="ApiKey"):
 class CreatedApiKey(ApiKeyAnswer, title="CreatedApiKey"):
     """A new API key. Only this response contains `api_key`, the key itself. Do not log this value."""
 
-    api_key: str = Field(repr=False)
+    api_key: Annotated[
+        str, Described("The key itself. No other response contains the key. Do not log this value.", "oru_…")
+    ] = Field(repr=False)
 
 
 class ApiKeyPage(Answer):
     """A page of API keys, with the revoked keys. `next_cursor` is null on the last page."""
 
-    api_keys: list[ApiKeyAnswer]
+    api_keys: Annotated[list[ApiKeyAnswer], Described("The API keys, newest first, with the revoked keys.")]
     next_cursor: str | None
 
 
@@ -56,7 +61,7 @@ class OrganizationOfKey(Answer, title="OrganizationName"):
 class MeAnswer(ApiKeyAnswer, title="Me"):
     """The API key of the request, and its organization."""
 
-    organization: OrganizationOfKey
+    organization: Annotated[OrganizationOfKey, Described("The organization of the key.")]
 
 
 class CreateApiKey(Body, title="NewApiKey"):
@@ -64,8 +69,10 @@ class CreateApiKey(Body, title="NewApiKey"):
 
     model_config = example(name="billing service", scopes=["read", "use"])
 
-    name: Text
-    scopes: list[KeyScope] = Field(list(DEFAULT_SCOPES), min_length=1, max_length=50)
+    name: Annotated[Text, Described("Your name for the key, such as the program that uses it.", "billing")]
+    scopes: Annotated[
+        list[KeyScope], Described("The scopes of the new key. The key of the request must have all of them.", ["read"])
+    ] = Field(list(DEFAULT_SCOPES), min_length=1, max_length=50)
 
 
 class ApiKeyQuery(Body):

@@ -7,6 +7,7 @@ from pydantic import Field
 from one_runtime.agents import approvals
 from one_runtime.agents.approvals import ApprovalRequestClosed, ApprovalStatus
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.end_user_requests import RequestForm
 from one_runtime.api.fields import BLANK_IS_ABSENT, Answer, Body, Link, PathId, Text, Time, example
 from one_runtime.api.routing import Authenticated, Installed, Routes
@@ -30,10 +31,12 @@ class ApprovalRequestAnswer(Answer, title="ApprovalRequest"):
     integration_slug: str
     connection_id: str
     method: str
-    host: str
+    host: Annotated[str, Described("Host of the provider's API.", "api.hubapi.com")]
     path: str
-    status: ApprovalStatus
-    approved_until: Time | None
+    status: Annotated[ApprovalStatus, Described("`open`, `approved`, `refused` or `expired`.", "open")]
+    approved_until: Annotated[
+        Time | None, Described("End of the approval of all calls with this connection.", "2026-12-01T14:02:10.215Z")
+    ]
     created_at: Time
     expires_at: Time
 
@@ -53,13 +56,26 @@ class OpenApproval(Body, title="ApprovalOpening"):
     model_config = example(end_user_id="user_123", return_url="https://app.example.com/agents")
 
     end_user_id: Text
-    return_url: Annotated[Link | None, BLANK_IS_ABSENT] = None
+    return_url: Annotated[
+        Link | None,
+        BLANK_IS_ABSENT,
+        Described(
+            "The URL to which the browser returns, or null. It must be one of your organization's return URLs.",
+            "https://app.example.com/agents",
+        ),
+    ] = None
 
 
 class OpenedApproval(Answer):
     """The address of the page on which the end user approves or refuses the call. Do not log this value."""
 
-    approval_url: str = Field(repr=False)
+    approval_url: Annotated[
+        str,
+        Described(
+            "The address of the page on which the end user approves or refuses the call of an agent.",
+            "https://connect.example.com/connect/approval?approval_token=orap_…",
+        ),
+    ] = Field(repr=False)
     expires_at: Time
 
 

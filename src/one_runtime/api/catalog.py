@@ -2,11 +2,12 @@
 
 import datetime as dt
 import json
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
+from one_runtime.api.described import Described
 from one_runtime.api.fields import IDENTIFIER_SCHEMA, Answer
 from one_runtime.api.headers import (
     CODED,
@@ -58,27 +59,30 @@ class CatalogIntegration(Answer):
     description: str
     logo_url: str | None
     category: Category
-    supported_auth_types: tuple[AuthType, ...]
+    supported_auth_types: Annotated[tuple[AuthType, ...], Described("All auth types.", ["oauth2", "api_key"])]
 
 
 class CatalogFieldOption(Answer):
     """An option of a field."""
 
-    value: str
-    label: str
+    value: Annotated[str, Described("The value of the option.", "eu")]
+    label: Annotated[str, Described("The label of the option for end users.", "Europe")]
 
 
 class CatalogField(Answer):
     """A field of the form that end users fill in. `secret` is false for a value such as a subdomain."""
 
-    name: str
-    label: str
-    help: str | None
-    placeholder: str | None
-    pattern: str | None
-    secret: bool
-    optional: bool
-    options: tuple[CatalogFieldOption, ...]
+    name: Annotated[str, Described("The key of the value in `params` or `credentials`.", "api_key")]
+    label: Annotated[str, Described("The label of the field for end users.", "API key")]
+    help: Annotated[str | None, Described("A text that explains the field, or null.", None)]
+    placeholder: Annotated[str | None, Described("An example of the value, or null.", None)]
+    pattern: Annotated[str | None, Described("A regular expression that must match the whole value, or null.", None)]
+    secret: Annotated[bool, Described("True if the value is secret.", True)]
+    optional: Annotated[bool, Described("True if the end user can leave the field empty.", False)]
+    options: Annotated[
+        tuple[CatalogFieldOption, ...],
+        Described("The values from which the end user chooses. Empty for a text field.", []),
+    ]
 
 
 class CatalogOAuth2(Answer):
@@ -90,11 +94,17 @@ class CatalogOAuth2(Answer):
     - `client_url`: the provider's page for registering an OAuth client.
     """
 
-    scopes: tuple[str, ...]
-    pkce: Pkce
-    refresh: Refresh
-    client: Literal["organization", "customer"]
-    client_url: str | None
+    scopes: Annotated[tuple[str, ...], Described("The scopes that One Runtime requests by default.", ["oauth"])]
+    pkce: Annotated[Pkce, Described("The provider's support for PKCE (RFC 7636).", "supported")]
+    refresh: Annotated[Refresh, Described("The kind of refresh token that the provider issues.", "rotates")]
+    client: Annotated[
+        Literal["organization", "customer"],
+        Described(
+            "`organization`: your organization registers one OAuth client. `customer`: each end user enters one.",
+            "organization",
+        ),
+    ]
+    client_url: Annotated[str | None, Described("The provider's page for registering an OAuth client, or null.", None)]
 
 
 class CatalogVerified(Answer):
@@ -108,18 +118,23 @@ class CatalogVerified(Answer):
     - `unverified`: there is no evidence, and `date` is null.
     """
 
-    how: VerifiedHow
-    date: dt.date | None
+    how: Annotated[VerifiedHow, Described("The kind of evidence.", "documentation")]
+    date: Annotated[dt.date | None, Described("The date of the evidence, or null.", "2026-11-20")]
 
 
 class CatalogAuth(Answer):
     """A way to authenticate (auth type) with its fields. Only the auth type `oauth2` has a value in `oauth2`."""
 
     auth_type: AuthType
-    params: tuple[CatalogField, ...]
-    fields: tuple[CatalogField, ...]
-    oauth2: CatalogOAuth2 | None
-    verified: CatalogVerified
+    params: Annotated[
+        tuple[CatalogField, ...], Described("The values that are not secret. The popup asks the end user for them.", [])
+    ]
+    fields: Annotated[
+        tuple[CatalogField, ...],
+        Described("The credential fields, such as an API key. The popup asks the end user for them."),
+    ]
+    oauth2: Annotated[CatalogOAuth2 | None, Described("Facts about OAuth 2.0. Null for other auth types.", None)]
+    verified: Annotated[CatalogVerified, Described("The evidence that the definition is correct.")]
 
 
 class CatalogDetail(CatalogIntegration):
@@ -139,14 +154,14 @@ class CatalogList(Answer, title="CatalogIntegrationList"):
 class CategoryList(Answer):
     """The categories, each with the number of its integrations."""
 
-    categories: list["CategoryCount"]
+    categories: Annotated[list["CategoryCount"], Described("The categories that contain at least one integration.")]
 
 
 class CategoryCount(Answer, title="Category"):
     """A category. `count`: the number of integrations in the category."""
 
-    name: str
-    count: int
+    name: Annotated[str, Described("The name of the category.", "CRM")]
+    count: Annotated[int, Described("The number of integrations in the category.", 42)]
 
 
 def _describe(lists: IntegrationList, integration: Integration, logo: Logo) -> CatalogIntegration:

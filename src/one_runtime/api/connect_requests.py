@@ -1,10 +1,11 @@
 """Serve `/v1/connect-requests`: requests of agents that an end user connects an account."""
 
-from typing import Final
+from typing import Annotated, Final
 
 from one_runtime.agents import connect_requests
 from one_runtime.agents.connect_requests import Status
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.end_user_requests import RequestForm
 from one_runtime.api.fields import Answer, PathId, Time
 from one_runtime.api.routing import Authenticated, Installed, Routes
@@ -22,7 +23,7 @@ class ConnectRequestAnswer(Answer, title="ConnectRequest"):
     id: str
     end_user_id: str
     integration_slug: str
-    status: Status
+    status: Annotated[Status, Described("`open`, `connected`, `declined` or `expired`.", "open")]
     created_at: Time
     expires_at: Time
 

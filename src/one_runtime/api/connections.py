@@ -10,6 +10,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import (
     Answer,
@@ -98,8 +99,8 @@ _CREDENTIAL_ERRORS: Final = (
 class AccountAnswer(Answer, title="Account"):
     """The account at the provider. A field is null if the provider does not report the value."""
 
-    id: str | None
-    label: str | None
+    id: Annotated[str | None, Described("The provider's id of the account, or null if it is unknown.", "4711")]
+    label: Annotated[str | None, Described("The name of the account, or null if it is unknown.", "Globex Corporation")]
 
 
 class ConnectionSummary(Answer):
@@ -112,13 +113,16 @@ class ConnectionSummary(Answer):
     """
 
     id: str
-    name: str
-    status: Literal["active", "needs_reauth"]
+    name: Annotated[str, Described("The name of the connection.", "Globex Corporation")]
+    status: Annotated[
+        Literal["active", "needs_reauth"],
+        Described("`active`, or `needs_reauth` if the end user has to connect again.", "active"),
+    ]
     error: Note | None
     account: AccountAnswer
     params: dict[str, str]
     base_url: str | None
-    scopes: tuple[str, ...]
+    scopes: Annotated[tuple[str, ...], Described("The granted scopes.", ["crm.objects.contacts.read"])]
     missing_scopes: tuple[str, ...]
     created_at: Time
     updated_at: Time
@@ -160,11 +164,13 @@ class ConnectionPage(Answer):
 class CheckAnswer(Answer, title="ConnectionCheck"):
     """The result of checking a credential. `working` is null if no check is possible."""
 
-    outcome: RecheckOutcome
-    working: bool | None
+    outcome: Annotated[RecheckOutcome, Described("The result.", "accepted")]
+    working: Annotated[bool | None, Described("True if the credential works. Null if no check is possible.", True)]
     reason: str | None
-    missing_permission: str | None
-    connection: ConnectionAnswer
+    missing_permission: Annotated[
+        str | None, Described("The provider's name of the missing permission, or null.", None)
+    ]
+    connection: Annotated[ConnectionAnswer, Described("The connection after the check.")]
 
 
 @_lists_by_auth_type(lambda auth_class: auth_class.imported_keys)
@@ -188,13 +194,26 @@ class CreateConnection(Body, title="NewConnection"):
 
     integration_slug: Slug
     end_user_id: Text
-    auth_type: AuthType
-    name: DisplayName | None = None
+    auth_type: Annotated[
+        AuthType,
+        Described(
+            "The auth type: the way to authenticate with the provider.",
+            "api_key",
+            "an auth type of the integration ({values})",
+        ),
+    ]
+    name: Annotated[
+        DisplayName | None, Described("A name for the connection. Default: the account's name.", "Marketing portal")
+    ] = None
     params: dict[FieldName, Typed] = Field(default={})
     credentials: dict[FieldName, Typed] = Field(default={}, repr=False)
     metadata: Metadata = Field(default={})
-    check: bool = True
-    connection_id: OptionalId = None
+    check: Annotated[
+        bool, Described("True verifies the credential with the provider, and stores only an accepted credential.", True)
+    ] = True
+    connection_id: Annotated[OptionalId, Described("The id of the connection whose credential to replace.", None)] = (
+        None
+    )
     multiple: bool = False
 
 
@@ -209,7 +228,11 @@ class PatchConnection(Body, title="ConnectionUpdate"):
 
     model_config = example(name="Marketing portal", metadata={"team": "growth"})
 
-    name: Annotated[DisplayName | None, refuse_blank("Send null to use the account's name")] = None
+    name: Annotated[
+        DisplayName | None,
+        refuse_blank("Send null to use the account's name"),
+        Described("The new name of the connection.", "Marketing portal"),
+    ] = None
     metadata: Metadata | None = None
 
 

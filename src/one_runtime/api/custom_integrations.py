@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 import yaml
 from fastapi import Request, Response
 
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.fields import Answer, Time
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
@@ -145,22 +146,26 @@ class RevocationCounts(Answer):
     - `not_supported`: One Runtime cannot revoke the credential, such as an API key.
     """
 
-    revoked: int
-    failed: int
-    not_supported: int
+    revoked: Annotated[int, Described("Tokens that the provider revoked.", 1)]
+    failed: Annotated[int, Described("Tokens that could not be revoked. One Runtime retries for 24 hours.", 0)]
+    not_supported: Annotated[int, Described("Credentials that cannot be revoked, such as an API key.", 0)]
 
 
 class DeletedCustomIntegrationAnswer(CustomIntegrationAnswer, title="DeletedCustomIntegration"):
     """The deleted custom integration as it last was, and the number of the deleted connections."""
 
     deleted_connections: int
-    revocation_counts: RevocationCounts
+    revocation_counts: Annotated[
+        RevocationCounts, Described("The number of tokens with each result of the revocation, of all connections.")
+    ]
 
 
 class CustomIntegrationList(Answer):
     """The custom integrations of your organization, ordered by slug."""
 
-    custom_integrations: list[CustomIntegrationAnswer]
+    custom_integrations: Annotated[
+        list[CustomIntegrationAnswer], Described("The custom integrations, ordered by slug.")
+    ]
 
 
 @router.route("GET /v1/custom-integrations", scope="read", summary="List custom integrations")

@@ -1,8 +1,9 @@
 """Serve `POST /v1/disconnect`: delete all connections of an end user to one integration."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
+from one_runtime.api.described import Described
 from one_runtime.api.fields import Answer, Body, Slug, Text, example
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.lifecycle.disconnect import DisconnectedConnection, disconnect
@@ -29,8 +30,14 @@ class RevocationAnswer(Answer, title="Revocation"):
     """
 
     connection_id: str
-    token: Literal["access_token", "refresh_token"] | None
-    outcome: Literal["revoked", "failed", "not_supported"]
+    token: Annotated[
+        Literal["access_token", "refresh_token"] | None,
+        Described("The revoked token. Null for a credential that is not a token.", "refresh_token"),
+    ]
+    outcome: Annotated[
+        Literal["revoked", "failed", "not_supported"],
+        Described("The result of the revocation at the provider.", "revoked"),
+    ]
     reason: str | None
 
     @classmethod
@@ -52,10 +59,15 @@ class Disconnected(Answer, title="Disconnection"):
     integration also gives `not_found`.
     """
 
-    status: Literal["disconnected", "not_found"]
+    status: Annotated[
+        Literal["disconnected", "not_found"],
+        Described(
+            "`disconnected`, or `not_found` if the end user had no connection to the integration.", "disconnected"
+        ),
+    ]
     integration_slug: str
     end_user_id: str
-    deleted_count: int
+    deleted_count: Annotated[int, Described("The number of deleted connections.", 1)]
     revocations: list[RevocationAnswer]
 
 

@@ -1,7 +1,7 @@
 """Serve `/v1/end-user-exports`: everything that One Runtime stores about one end user."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Annotated, Any, Final, Protocol, TypeAlias
 
 from fastapi import Response
 from starlette.responses import StreamingResponse
@@ -11,6 +11,7 @@ from one_runtime.api.agent_authorizations import AUTHORIZATION_FORM, AgentAuthor
 from one_runtime.api.approval_requests import APPROVAL_FORM, ApprovalRequestAnswer
 from one_runtime.api.connect_requests import CONNECT_FORM, ConnectRequestAnswer
 from one_runtime.api.connections import ConnectionAnswer
+from one_runtime.api.described import EXAMPLE_TIME, Described
 from one_runtime.api.end_user_requests import RequestForm
 from one_runtime.api.end_user_tokens import EndUserTokenAnswer, end_user_token_answer
 from one_runtime.api.end_users import EndUserAnswer, PathIdentifier
@@ -50,7 +51,7 @@ class PausedAgentRunAnswer(Answer, title="PausedAgentRun"):
     """
 
     id: str
-    status: str
+    status: Annotated[str, Described("`waiting` or `running`.", "waiting")]
     end_user_token_id: str | None
     created_at: Time
 
@@ -61,16 +62,24 @@ class EndUserExport(Answer):
     Each list begins with the newest item.
     """
 
-    exported_at: Time
-    end_user: EndUserAnswer
+    exported_at: Annotated[Time, Described("The time at which the export began, as in RFC 3339.", EXAMPLE_TIME)]
+    end_user: Annotated[EndUserAnswer, Described("The end user.")]
     connections: list[ConnectionAnswer]
     sessions: list[SessionSummary]
     end_user_tokens: list[EndUserTokenAnswer]
-    agent_authorizations: list[AgentAuthorizationAnswer]
-    connect_requests: list[ConnectRequestAnswer]
-    approval_requests: list[ApprovalRequestAnswer]
-    paused_agent_runs: list[PausedAgentRunAnswer]
-    events: list[EventAnswer]
+    agent_authorizations: Annotated[
+        list[AgentAuthorizationAnswer], Described("The agents that the end user has approved, newest first.")
+    ]
+    connect_requests: Annotated[
+        list[ConnectRequestAnswer], Described("The requests of agents to connect an account, newest first.")
+    ]
+    approval_requests: Annotated[
+        list[ApprovalRequestAnswer], Described("The calls of agents that the end user had to approve, newest first.")
+    ]
+    paused_agent_runs: Annotated[
+        list[PausedAgentRunAnswer], Described("The programs of agents that wait for the end user, newest first.")
+    ]
+    events: Annotated[list[EventAnswer], Described("The events of the end user, newest first.")]
     proxy_requests: list[ProxyRequestAnswer]
 
 

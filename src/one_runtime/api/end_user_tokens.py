@@ -8,6 +8,7 @@ from pydantic import Field
 
 from one_runtime.api.agent_policy import PolicyFields, policy_of
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.fields import (
     Answer,
     Body,
@@ -58,9 +59,12 @@ class CreateEndUserToken(PolicyFields, title="NewEndUserToken"):
 
     audience: Audience = "agent"
     end_user_id: Text
-    name: OptionalText = None
+    name: Annotated[OptionalText, Described("Your name for the agent, or null.", "support agent")] = None
     expires_in: Annotated[
-        int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN), whole_number(MIN_EXPIRES_IN, MAX_EXPIRES_IN, "seconds")
+        int,
+        Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN),
+        whole_number(MIN_EXPIRES_IN, MAX_EXPIRES_IN, "seconds"),
+        Described("The lifetime of the token in seconds.", 3600),
     ] = DEFAULT_EXPIRES_IN
 
 
@@ -98,8 +102,12 @@ class CreatedEndUserToken(EndUserTokenAnswer, title="CreatedEndUserToken"):
     `mcp_url`: the address to which the agent sends the token.
     """
 
-    end_user_token: str = Field(repr=False)
-    mcp_url: str
+    end_user_token: Annotated[
+        str, Described("The token itself. No other response contains the token. Do not log it.", "orut_…")
+    ] = Field(repr=False)
+    mcp_url: Annotated[
+        str, Described("The address to which the agent sends the token.", "https://connect.example.com/v1/mcp")
+    ]
 
 
 class EndUserTokenPage(Answer):

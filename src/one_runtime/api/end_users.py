@@ -7,6 +7,7 @@ from fastapi import HTTPException, Query
 from pydantic import AfterValidator
 
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import (
     Answer,
@@ -47,7 +48,7 @@ class EndUserAnswer(Answer, title="EndUser"):
     """A user of your product. `end_user_id`: your own identifier of this user."""
 
     end_user_id: str
-    name: str | None
+    name: Annotated[str | None, Described("The end user's name, or null.", "Ada Lovelace")]
     email: str | None
     created_at: Time
     updated_at: Time
@@ -57,7 +58,7 @@ class EndUserAnswer(Answer, title="EndUser"):
 class EndUserPage(Answer):
     """A page of end users, ordered by identifier. `next_cursor` is null on the last page."""
 
-    end_users: list[EndUserAnswer]
+    end_users: Annotated[list[EndUserAnswer], Described("The end users, ordered by identifier.")]
     next_cursor: str | None
 
 

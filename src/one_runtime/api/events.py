@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.event_types import EventTypeName
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, PathId, RowId, Several, Slug, Text, Time
 from one_runtime.api.routing import Authenticated, Installed, Routes
@@ -23,8 +24,12 @@ class ActorAnswer(Answer, title="Actor"):
     If an operator ran a command, the type is `system`, and `id` is the name of the operator.
     """
 
-    type: str
-    id: str | None
+    type: Annotated[
+        str, Described("The kind of actor: `api_key`, `end_user`, `end_user_token` or `system`.", "api_key")
+    ]
+    id: Annotated[
+        str | None, Described("The id of the API key, the identifier of the end user, or the name of the operator.")
+    ]
 
 
 class EventAnswer(Answer, title="Event"):
@@ -35,13 +40,15 @@ class EventAnswer(Answer, title="Event"):
     """
 
     id: str
-    type: str
+    type: Annotated[str, Described("The type of the event.", "connection.created")]
     created_at: Time
-    actor: ActorAnswer
-    address: str | None
+    actor: Annotated[ActorAnswer, Described("The actor that caused the event.")]
+    address: Annotated[str | None, Described("The IP address of the actor, or null.", "203.0.113.7")]
     end_user_id: str | None
     connection_id: str | None
-    data: dict[str, Any]
+    data: Annotated[
+        dict[str, Any], Described("More data of the event, without secrets.", {"integration_slug": "hubspot"})
+    ]
     request_id: str | None
 
 
@@ -52,7 +59,7 @@ class EventPage(Answer):
     page with a `next_cursor` can contain few events or no events.
     """
 
-    events: list[EventAnswer]
+    events: Annotated[list[EventAnswer], Described("The events of the page.")]
     next_cursor: str | None
 
 

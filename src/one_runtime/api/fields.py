@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 from fastapi import Query
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -22,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from one_runtime.api.described import EXAMPLE_TIME, Described, DescribedModel
 from one_runtime.clock import parse_rfc3339, rfc3339
 from one_runtime.db.ids import ANY_CASE_PATTERN, ID_PATTERN, canonical_id, is_id
 from one_runtime.errors import Explanation, InvalidInput
@@ -254,7 +254,7 @@ TextCursor: TypeAlias = Annotated[Text | None, _FirstPage, _Cursor]
 IdCursor: TypeAlias = Annotated[_CursorId | None, _FirstPage, _Cursor]
 
 
-class Body(BaseModel):
+class Body(DescribedModel):
     """A request body or query. One Runtime refuses unknown fields, because an unknown field can be a mistyped name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -267,7 +267,7 @@ def example(**values: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [values]})
 
 
-class Answer(BaseModel):
+class Answer(DescribedModel):
     """A response body."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
@@ -276,17 +276,25 @@ class Answer(BaseModel):
 class ExplanationAnswer(Answer, title="Explanation"):
     """Texts for people: what happened, and what to do."""
 
-    message: str
-    action: str
+    message: Annotated[str, Described("What happened.", "The provider refused the refresh token.")]
+    action: Annotated[str, Described("What to do.", "Ask the end user to connect again.")]
 
 
 class Note(Answer, title="ErrorNote"):
     """The newest error of a connection or a session. `explanation`: null for a code of a later version."""
 
-    code: str
-    message: str
-    created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    explanation: ExplanationAnswer | None
+    code: Annotated[str, Described("The code of the error. Codes are stable.", "credentials_refused")]
+    message: Annotated[
+        str, Described("The error, as a text for people.", "The provider does not accept these credentials.")
+    ]
+    created_at: Annotated[
+        str,
+        Field(json_schema_extra={"format": "date-time"}),
+        Described("The time of the error, as in RFC 3339.", EXAMPLE_TIME),
+    ]
+    explanation: Annotated[
+        ExplanationAnswer | None, Described("Texts for people about the code: what happened, and what to do.", None)
+    ]
 
 
 def next_cursor(keys: list[str], limit: int) -> str | None:

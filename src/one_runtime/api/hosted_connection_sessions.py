@@ -13,6 +13,7 @@ from one_runtime.agents import connect_requests
 from one_runtime.agents.connect_requests import ConnectRequestClosed
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.connections import ConnectionAnswer
+from one_runtime.api.described import Described
 from one_runtime.api.fields import (
     BLANK_IS_ABSENT,
     Answer,
@@ -99,31 +100,53 @@ class CreateSession(Body, title="NewSession"):
         allowed_origins=["https://app.example.com"],
     )
 
-    integration_slug: OptionalSlug = None
+    integration_slug: Annotated[
+        OptionalSlug, Described("The integration to connect. Default: the end user chooses.", "hubspot")
+    ] = None
     end_user_id: Text
-    end_user_name: OptionalName = None
-    end_user_email: OptionalText = None
-    suggested_connection_name: OptionalName = None
+    end_user_name: Annotated[OptionalName, Described("The end user's name, which the popup shows.", "Ada Lovelace")] = (
+        None
+    )
+    end_user_email: Annotated[
+        OptionalText, Described("The end user's e-mail address, which the popup shows.", "ada@example.com")
+    ] = None
+    suggested_connection_name: Annotated[
+        OptionalName, Described("A name for the connection. The end user can change the name.", None)
+    ] = None
     allowed_origins: list[Link] = Field([], max_length=50)
     return_url: Annotated[Link | None, BLANK_IS_ABSENT] = None
     mode: Annotated[Mode | None, BLANK_IS_ABSENT] = None
-    connection_id: OptionalId = None
+    connection_id: Annotated[OptionalId, Described("The id of the connection to reconnect.", None)] = None
     connect_request_id: OptionalText = None
     multiple: bool = False
-    auth_type: Annotated[AuthType | None, BLANK_IS_ABSENT] = None
-    scopes: list[ScopeName] = Field([], max_length=200)
-    locale: OptionalLocale = None
+    auth_type: Annotated[
+        AuthType | None, BLANK_IS_ABSENT, Described("The only auth type that the popup offers. Default: all.", None)
+    ] = None
+    scopes: Annotated[
+        list[ScopeName], Described("The OAuth scopes to request. Default: the scopes of the OAuth client.", [])
+    ] = Field([], max_length=200)
+    locale: Annotated[
+        OptionalLocale, Described("The language of the popup. Default: the language of the browser.", None)
+    ] = None
     metadata: Metadata = Field(default={})
     expires_in: Annotated[
-        int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN), whole_number(MIN_EXPIRES_IN, MAX_EXPIRES_IN, "seconds")
+        int,
+        Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN),
+        whole_number(MIN_EXPIRES_IN, MAX_EXPIRES_IN, "seconds"),
+        Described("The time in which the end user must open the session, 60 to 3600 seconds.", 600),
     ] = DEFAULT_EXPIRES_IN
 
 
 class CreatedSession(Answer):
     """A new session. Only this response contains `session_token` and `connect_url`. Do not log these two values."""
 
-    session_token: str = Field(repr=False)
-    connect_url: str = Field(repr=False)
+    session_token: Annotated[
+        str, Described("The token for the popup. No later response contains the token.", "orcs_…")
+    ] = Field(repr=False)
+    connect_url: Annotated[
+        str,
+        Described("The URL of the popup, with the token.", "https://connect.example.com/connect?session_token=orcs_…"),
+    ] = Field(repr=False)
     id: str
     expires_at: Time
 
@@ -138,14 +161,16 @@ class SessionSummary(Answer):
     """
 
     id: str
-    status: Status
+    status: Annotated[Status, Described("The state of the session.", "connected")]
     end_user_id: str
-    integration_slug: str | None
+    integration_slug: Annotated[
+        str | None, Described("The slug of the integration, or null before the choice.", "hubspot")
+    ]
     mode: Mode
     locale: str | None
     return_url: str | None
     last_error: Note | None
-    connection_id: str | None
+    connection_id: Annotated[str | None, Described("The id of the connection that the session made, or null.", None)]
     metadata: Metadata
     created_at: Time
     expires_at: Time
@@ -154,7 +179,7 @@ class SessionSummary(Answer):
 class SessionAnswer(SessionSummary, title="Session"):
     """The state of a session, with the connection that the session made."""
 
-    connection: ConnectionAnswer | None
+    connection: Annotated[ConnectionAnswer | None, Described("The connection, or null.")]
 
 
 class SessionPage(Answer):
@@ -190,8 +215,17 @@ class RedeemCode(Body, title="Redemption"):
 
     model_config = example(code="orcc_…", end_user_id="user_123")
 
-    code: Text = Field(repr=False)
-    end_user_id: Text
+    code: Annotated[Text, Described("The parameter `code` in the query of your return URL.", "orcc_…")] = Field(
+        repr=False
+    )
+    end_user_id: Annotated[
+        Text,
+        Described(
+            "Your own identifier of the user who is signed in when the browser returns. Read the identifier from your "
+            "own login, never from the URL.",
+            "user_123",
+        ),
+    ]
 
 
 @router.route(

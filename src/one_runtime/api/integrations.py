@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from one_runtime.api.catalog import CatalogIntegration
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.connections import ConnectionSummary
+from one_runtime.api.described import Described
 from one_runtime.api.fields import IDENTIFIER_SCHEMA, Answer, Body, Text
 from one_runtime.api.headers import CODED, Header, coding_of, is_current, send_json, send_not_modified
 from one_runtime.api.invalid_requests import NOT_UTF8, required
@@ -77,8 +78,16 @@ class UnavailableAnswer(Answer, title="Unavailability"):
     - `oauth_client_missing`: the integration needs an OAuth client, and there is none.
     """
 
-    code: Literal["disabled_by_operator", "not_offered", "oauth_client_missing"]
-    action: str
+    code: Annotated[
+        Literal["disabled_by_operator", "not_offered", "oauth_client_missing"],
+        Described("The reason for programs.", "oauth_client_missing"),
+    ]
+    action: Annotated[
+        str,
+        Described(
+            "What you have to do, in one sentence.", "Register a client with PUT /v1/integrations/gmail/oauth-client."
+        ),
+    ]
 
 
 class ListedIntegration(CatalogIntegration, title="Integration"):
@@ -90,9 +99,28 @@ class ListedIntegration(CatalogIntegration, title="Integration"):
     Only an integration that no end user can connect has the field `unavailable`.
     """
 
-    status: Literal["connected", "not_connected"]
-    unavailable: UnavailableAnswer | None = None
-    connections: list[ConnectionSummary] | None = None
+    status: Annotated[
+        Literal["connected", "not_connected"],
+        Described(
+            "`connected` if the end user has an active connection. Otherwise, or if the end user has to connect again, "
+            "`not_connected`.",
+            "connected",
+        ),
+    ]
+    unavailable: Annotated[
+        UnavailableAnswer | None,
+        Described(
+            "The reason why no end user of your organization can connect the integration. Absent if end users can "
+            "connect.",
+            {
+                "code": "oauth_client_missing",
+                "action": "Register a client with PUT /v1/integrations/gmail/oauth-client.",
+            },
+        ),
+    ] = None
+    connections: Annotated[
+        list[ConnectionSummary] | None, Described("The end user's connections. Absent without `expand=connections`.")
+    ] = None
 
 
 class IntegrationListAnswer(BaseModel, title="IntegrationList"):

@@ -1,8 +1,11 @@
 """Serve the routes for the OAuth clients that an organization has registered with providers."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.fields import Answer, Body, FieldName, Link, LongText, ScopeName, Text, Time, example
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.db.engine import Transaction
@@ -32,10 +35,21 @@ class PutOAuthClient(Body, title="NewOAuthClient"):
     )
 
     client_id: Text
-    client_secret: LongText | None = Field(None, min_length=1, max_length=MAX_CLIENT_SECRET, repr=False)
-    scopes: list[ScopeName] | None = Field(None, max_length=MAX_SCOPES)
+    client_secret: Annotated[
+        LongText | None,
+        Described(
+            "The secret of the OAuth client. You can omit the secret to keep the stored secret.",
+            "the-secret-that-the-provider-shows",
+        ),
+    ] = Field(None, min_length=1, max_length=MAX_CLIENT_SECRET, repr=False)
+    scopes: Annotated[
+        list[ScopeName] | None, Described("The scopes to request. Default: the integration's scopes.", ["oauth"])
+    ] = Field(None, max_length=MAX_SCOPES)
     hosts: list[Link] = Field([], max_length=MAX_HOSTS)
-    fields: dict[FieldName, LongText] = Field(default={}, max_length=20, repr=False)
+    fields: Annotated[
+        dict[FieldName, LongText],
+        Described("More values that the integration needs for an OAuth client, such as a developer token.", {}),
+    ] = Field(default={}, max_length=20, repr=False)
 
 
 class OAuthClientAnswer(Answer, title="OAuthClient"):
@@ -46,11 +60,22 @@ class OAuthClientAnswer(Answer, title="OAuthClient"):
 
     integration_slug: str
     client_id: str
-    client_secret_last_four: str | None
-    scopes: tuple[str, ...] | None
+    client_secret_last_four: Annotated[
+        str | None, Described("The last four characters of the secret. Null for a short secret.", "c3d9")
+    ]
+    scopes: Annotated[
+        tuple[str, ...] | None, Described("The scopes to request. Null means the integration's scopes.", None)
+    ]
     hosts: tuple[str, ...]
-    fields: tuple[str, ...]
-    redirect_url: str
+    fields: Annotated[
+        tuple[str, ...], Described("The names of the additional registered values, without the values.", [])
+    ]
+    redirect_url: Annotated[
+        str,
+        Described(
+            "The redirect URL to register with the provider.", "https://connect.example.com/connect/callback/hubspot"
+        ),
+    ]
     created_at: Time
     updated_at: Time
 
@@ -74,7 +99,7 @@ class OAuthClientAnswer(Answer, title="OAuthClient"):
 class OAuthClientList(Answer):
     """The OAuth clients of your organization, ordered by integration."""
 
-    oauth_clients: list[OAuthClientAnswer]
+    oauth_clients: Annotated[list[OAuthClientAnswer], Described("The OAuth clients, ordered by integration.")]
 
 
 @router.route("GET /v1/oauth-clients", scope="admin", errors=UNREADABLE_CREDENTIALS, summary="List OAuth clients")

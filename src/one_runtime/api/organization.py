@@ -7,6 +7,7 @@ from pydantic import Field
 
 from one_runtime.api.agent_policy import Calls, PolicyFields, policy_of
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import Described
 from one_runtime.api.fields import (
     NOT_NULL,
     READ_ONLY,
@@ -61,8 +62,20 @@ class Agents(PolicyFields, title="AgentSettings"):
     query parameter `agent_authorization_id`. Null: end users cannot add your MCP address to an agent.
     """
 
-    connect_url: Link | None = None
-    sign_in_url: Link | None = None
+    connect_url: Annotated[
+        Link | None,
+        Described(
+            "The page of your product on which an end user connects an account for an agent, or null.",
+            "https://app.example.com/connect",
+        ),
+    ] = None
+    sign_in_url: Annotated[
+        Link | None,
+        Described(
+            "The page of your product on which an end user signs in and approves an agent, or null.",
+            "https://app.example.com/agents",
+        ),
+    ] = None
     access: Access = "write"
 
 
@@ -103,11 +116,16 @@ class PutOrganization(Body, title="NewOrganization"):
     )
 
     display_name: DisplayName
-    logo_url: LongText | None = None
+    logo_url: Annotated[
+        LongText | None,
+        Described("A data URI of a PNG, JPEG, WebP or SVG in base64. The decoded image can have at most 64 kB.", None),
+    ] = None
     privacy_url: Link | None = None
     allowed_origins: list[Link] = Field([], max_length=50)
     return_urls: list[Link] = Field([], max_length=50)
-    integrations: Integrations = Integrations()
+    integrations: Annotated[
+        Integrations, Described("The integrations that your end users can connect. Default: all.")
+    ] = Integrations()
     agents: Agents = Agents()
     branding: BrandingFields = BrandingFields()
     id: Text | None = Field(None, json_schema_extra=READ_ONLY)
@@ -127,8 +145,8 @@ class PatchIntegrations(Body, title="AvailabilityUpdate"):
 class PatchAgents(PolicyFields, title="AgentSettingsUpdate"):
     """The limits to change. A new list replaces the old list."""
 
-    connect_url: Link | None = None
-    sign_in_url: Link | None = None
+    connect_url: Annotated[Link | None, Described("The new page, or null.", "https://app.example.com/connect")] = None
+    sign_in_url: Annotated[Link | None, Described("The new page, or null.", "https://app.example.com/agents")] = None
     access: Access | None = None  # type: ignore[assignment] # null resets the access
     calls_per_run: Calls | None = None  # type: ignore[assignment] # null resets the number
 
@@ -159,7 +177,9 @@ class PatchOrganization(Body, title="OrganizationUpdate"):
     privacy_url: Link | None = None
     allowed_origins: list[Link] | None = Field(None, max_length=50)
     return_urls: list[Link] | None = Field(None, max_length=50)
-    integrations: PatchIntegrations | None = None
+    integrations: Annotated[
+        PatchIntegrations | None, Described("The integrations that your end users can connect.")
+    ] = None
     agents: PatchAgents | None = None
     branding: PatchBranding | None = None
 
@@ -169,11 +189,11 @@ class OrganizationAnswer(Answer, title="Organization"):
 
     id: str
     display_name: str
-    logo_url: str | None
+    logo_url: Annotated[str | None, Described("The data URI of your logo, or null.", None)]
     privacy_url: str | None
     allowed_origins: tuple[str, ...]
     return_urls: tuple[str, ...]
-    integrations: Integrations
+    integrations: Annotated[Integrations, Described("The integrations that your end users can connect.")]
     agents: Agents
     branding: BrandingFields
     created_at: Time

@@ -6,11 +6,12 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from one_runtime.api import invalid_requests
+from one_runtime.api.described import Described, DescribedModel
 from one_runtime.api.named_integration import find_named_integration
 from one_runtime.api.request_body import too_slow
 from one_runtime.clock import rfc3339
@@ -43,35 +44,43 @@ _Optional: TypeAlias = Annotated[_Value, Field(json_schema_extra=lambda schema: 
 """A property that is absent in some responses. The absent property has no default value."""
 
 
-class FieldProblem(BaseModel, title="FieldError"):
+class FieldProblem(DescribedModel, title="FieldError"):
     """An invalid field."""
 
-    field: str
-    message: str
+    field: Annotated[str, Described("The path to the field, such as `params.region` or `scopes[0]`.", "end_user_id")]
+    message: Annotated[str, Described("What is wrong with the value, and what is allowed.", "must not be blank")]
 
 
-class ConnectionChoice(BaseModel):
+class ConnectionChoice(DescribedModel):
     """One of several connections, in the error `several_connections`."""
 
     id: str
     name: str
-    status: str
+    status: Annotated[str, Described("`active`, or `needs_reauth` if the end user has to connect again.", "active")]
     created_at: str
 
 
-class Problem(BaseModel):
+class Problem(DescribedModel):
     """An error (RFC 9457). `detail` says what is wrong and what to do. `error` repeats `detail`. `code` is stable."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
+    type: Annotated[str, Described("The URL of the documentation of the error.")]
+    title: Annotated[str, Described("The kind of error, as a text for people.", "A value in the request is invalid")]
+    status: Annotated[int, Described("The HTTP status.", 422)]
+    detail: Annotated[str, Described("A text for people that says what is wrong and what to do.")]
+    code: Annotated[str, Described("The code of the error. Codes are stable.")]
     request_id: str
-    error: str
-    errors: _Optional[list[FieldProblem]] = []
-    provider_reason: _Optional[str | None] = None
-    connections: _Optional[list[ConnectionChoice]] = []
+    error: Annotated[str, Described("The text of `detail`, for clients that do not read `detail`.")]
+    errors: Annotated[
+        _Optional[list[FieldProblem]], Described("The invalid fields. Absent if no field is invalid.")
+    ] = []
+    provider_reason: Annotated[
+        _Optional[str | None],
+        Described("The provider's message as plain text, or null. Only some codes have this property."),
+    ] = None
+    connections: Annotated[
+        _Optional[list[ConnectionChoice]],
+        Described("The connections to choose from, only with the code `several_connections`."),
+    ] = []
 
 
 class InternalError(OneRuntimeError):

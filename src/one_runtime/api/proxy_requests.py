@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
+from one_runtime.api.described import Described
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Several, Slug, Text, Time, whole_number
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.proxy import request_log
@@ -35,18 +36,24 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
     integration_slug: str
     method: str
     path: str
-    http_status: int
-    error_code: str | None
-    attempts: int
-    request_bytes: int
-    response_bytes: int
-    duration_ms: int
-    upstream_ms: int | None
+    http_status: Annotated[int, Described("The HTTP status. 0: the caller disconnected before the response.", 200)]
+    error_code: Annotated[str | None, Described("The code of One Runtime's own error, or null.", None)]
+    attempts: Annotated[int, Described("The number of requests that One Runtime sent to the provider.", 1)]
+    request_bytes: Annotated[int, Described("The size of the request's body in bytes.", 0)]
+    response_bytes: Annotated[int, Described("The size of the response's body in bytes.", 1832)]
+    duration_ms: Annotated[int, Described("The duration of the call in milliseconds.", 143)]
+    upstream_ms: Annotated[
+        int | None, Described("The time until the provider's response in milliseconds, or null.", 141)
+    ]
     api_key_id: str | None
     request_id: str | None
-    end_user_token_id: str | None
-    run_id: str | None
-    member_id: str | None
+    end_user_token_id: Annotated[
+        str | None, Described("The end-user token of the agent that made the call, or null.", None)
+    ]
+    run_id: Annotated[str | None, Described("The run of an agent's program that made the call, or null.", None)]
+    member_id: Annotated[
+        str | None, Described("The member who made the call in the playground of the dashboard, or null.", None)
+    ]
 
 
 class ProxyRequestPage(Answer):

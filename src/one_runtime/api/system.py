@@ -1,10 +1,11 @@
 """Report whether the process runs and can serve requests, and serve the self-check of `one-runtime doctor`."""
 
 import asyncio
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import Request, Response
 
+from one_runtime.api.described import Described
 from one_runtime.api.fields import Answer
 from one_runtime.api.proxy_self_check import wait_seconds
 from one_runtime.api.routing import PUBLIC, Installed, Routes
@@ -25,7 +26,7 @@ router = Routes("System")
 class Health(Answer):
     """The state of the process."""
 
-    status: Literal["ok"] = "ok"
+    status: Annotated[Literal["ok"], Described("The value is always `ok`.", "ok")] = "ok"
 
 
 @router.route("GET /healthz", scope=PUBLIC, summary="Report that the process runs")

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.connections import connection_documents
+from one_runtime.api.described import EXAMPLE_ID, EXAMPLE_TIME, Described
 from one_runtime.api.event_types import EventTypeName, EventTypes
 from one_runtime.api.fields import (
     Answer,
@@ -51,11 +52,11 @@ class DeliveryAnswer(Answer, title="WebhookDelivery"):
     event_id: str
     event_type: str
     event_created_at: Time
-    status: DeliveryStatus
+    status: Annotated[DeliveryStatus, Described("`pending`, `delivered`, `failed` or `cancelled`.", "delivered")]
     failed_attempts: int
     next_attempt_at: Time | None
     http_status: int | None
-    error_code: str | None
+    error_code: Annotated[str | None, Described("The code of the last failure, or null.", None)]
     settled_at: Time | None
 
 
@@ -66,7 +67,7 @@ class DeliveryPage(Answer, title="WebhookDeliveryPage"):
     `next_cursor` can contain few deliveries or no deliveries.
     """
 
-    webhook_deliveries: list[DeliveryAnswer]
+    webhook_deliveries: Annotated[list[DeliveryAnswer], Described("The deliveries, by the newest event first.")]
     next_cursor: str | None
 
 
@@ -74,16 +75,16 @@ class AttemptAnswer(Answer, title="WebhookAttempt"):
     """One attempt to deliver an event. `response_excerpt`: the beginning of the response body, without secrets."""
 
     created_at: Time
-    duration_ms: int
+    duration_ms: Annotated[int, Described("The duration of the attempt in milliseconds.", 41)]
     http_status: int | None
-    error_code: str | None
+    error_code: Annotated[str | None, Described("The reason why there is no response, or null.", None)]
     response_excerpt: str | None
 
 
 class DeliveryDetails(DeliveryAnswer, title="WebhookDeliveryDetails"):
     """A delivery with its attempts, oldest first."""
 
-    attempts: list[AttemptAnswer]
+    attempts: Annotated[list[AttemptAnswer], Described("The attempts, oldest first.")]
 
 
 class DeliveryQuery(Body):
@@ -108,16 +109,22 @@ class ReplayBody(Body, title="WebhookReplay"):
 
     model_config = example(since="2026-11-25T00:00:00Z", status="missing")
 
-    since: Annotated[Moment, Field(json_schema_extra={"examples": ["2026-11-25T00:00:00Z"]})]
+    since: Annotated[
+        Moment,
+        Field(json_schema_extra={"examples": ["2026-11-25T00:00:00Z"]}),
+        Described("Only events at or after this time, such as `2026-11-25T01:02:03Z`.", EXAMPLE_TIME),
+    ]
     until: Moment | None = None
-    status: ReplayStatus = "failed"
-    types: EventTypes | None = None
+    status: Annotated[ReplayStatus, Described("`failed`, `missing` or `all`.", "missing")] = "failed"
+    types: Annotated[
+        EventTypes | None, Described("Only events of these types. Default: the types of the endpoint.", None)
+    ] = None
 
 
 class ReplayAnswer(Answer, title="QueuedWebhooks"):
     """`queued_deliveries`: number of queued deliveries. If it is 100,000, repeat the request for the others."""
 
-    queued_deliveries: int
+    queued_deliveries: Annotated[int, Described("The number of queued deliveries.", 812)]
 
 
 class PendingQuery(Body):
@@ -131,15 +138,15 @@ class WebhookMessage(Answer):
     """An event, as One Runtime also sends the event to URLs (docs/webhooks.md)."""
 
     id: str
-    type: str
-    timestamp: Time
-    data: dict[str, Any]
+    type: Annotated[str, Described("The type of the event.", "connection.created")]
+    timestamp: Annotated[Time, Described("The time of the event.", EXAMPLE_TIME)]
+    data: Annotated[dict[str, Any], Described("The data of the event.", {"integration_slug": "hubspot"})]
 
 
 class PendingMessages(Answer, title="PendingWebhookMessages"):
     """The pending events, oldest first."""
 
-    messages: list[WebhookMessage]
+    messages: Annotated[list[WebhookMessage], Described("The events, oldest first.")]
 
 
 _EventId = Annotated[RowId, Field(json_schema_extra={"examples": ["01a21077-a50a-7672-9076-0a05172494e4"]})]
@@ -154,13 +161,18 @@ class AcknowledgeBody(Body, title="WebhookAcknowledgement"):
 
     model_config = example(event_ids=["01a21077-a50a-7672-9076-0a05172494e4"])
 
-    event_ids: Annotated[list[_EventId], Field(min_length=1, max_length=1000), AfterValidator(_distinct)]
+    event_ids: Annotated[
+        list[_EventId],
+        Field(min_length=1, max_length=1000),
+        AfterValidator(_distinct),
+        Described("The ids of the events to acknowledge.", [EXAMPLE_ID]),
+    ]
 
 
 class AcknowledgeAnswer(Answer, title="AcknowledgedWebhooks"):
     """`acknowledged`: number of events that were pending until now."""
 
-    acknowledged: int
+    acknowledged: Annotated[int, Described("The number of events that were pending until now.", 1)]
 
 
 @router.route(

@@ -7,6 +7,7 @@ from fastapi import Query
 from pydantic import AfterValidator, Field, StringConstraints
 
 from one_runtime.api.conditions import Conditional
+from one_runtime.api.described import EXAMPLE_TIME, Described
 from one_runtime.api.event_types import EventTypes
 from one_runtime.api.fields import NOT_NULL, Answer, Body, Link, PathId, Time, clean_text, example, whole_number
 from one_runtime.api.idempotency import Repeatable
@@ -75,29 +76,33 @@ class WebhookEndpointAnswer(WebhookSettings, title="WebhookEndpoint"):
 class CreatedWebhookEndpoint(WebhookEndpointAnswer, title="CreatedWebhookEndpoint"):
     """A new webhook endpoint. Only this response contains `secret`, with which you verify the messages."""
 
-    secret: str = Field(repr=False)
+    secret: Annotated[str, Described("The secret. No other response contains it. Do not log it.", "whsec_…")] = Field(
+        repr=False
+    )
 
 
 class WebhookEndpointList(Answer):
     """The webhook endpoints of your organization, oldest first. The URLs have no query, which can contain a secret."""
 
-    webhook_endpoints: list[WebhookEndpointAnswer]
+    webhook_endpoints: Annotated[list[WebhookEndpointAnswer], Described("The webhook endpoints, oldest first.")]
 
 
 class RotatedSecret(Answer):
     """The new secret. Only this response contains the secret. The old secret is valid until `old_secret_expires_at`."""
 
-    secret: str = Field(repr=False)
-    old_secret_expires_at: Time
+    secret: Annotated[str, Described("The new secret. No other response contains it. Do not log it.", "whsec_…")] = (
+        Field(repr=False)
+    )
+    old_secret_expires_at: Annotated[Time, Described("The time at which the old secret stops signing.", EXAMPLE_TIME)]
 
 
 class WebhookTest(Answer):
     """The receiver's answer to a test message. `error_code`: the reason why there is no answer, or null."""
 
-    is_success: bool
-    http_status: int | None
-    error_code: str | None
-    duration_ms: int
+    is_success: Annotated[bool, Described("True if the receiver answered with a status from 200 to 299.", True)]
+    http_status: Annotated[int | None, Described("The HTTP status of the response, or null.", 204)]
+    error_code: Annotated[str | None, Described("The reason why there is no response, or null.", None)]
+    duration_ms: Annotated[int, Described("The duration of the request in milliseconds.", 41)]
     response_excerpt: str | None
 
 
@@ -117,10 +122,21 @@ class CreateWebhookEndpoint(Body, title="NewWebhookEndpoint"):
 
     kind: Kind = "push"
     url: Link | None = None
-    event_types: EventTypes
-    include: list[Include] = Field(default=[], max_length=1)
-    description: _Description = ""
-    expires_in: _ExpiresIn | None = None
+    event_types: Annotated[
+        EventTypes,
+        Described(
+            "A list of types such as `connection.created`, groups such as `connection.*`, or `*` for all types.",
+            ["connection.*"],
+        ),
+    ]
+    include: Annotated[
+        list[Include], Described("`connection` adds the connection to each message.", ["connection"])
+    ] = Field(default=[], max_length=1)
+    description: Annotated[_Description, Described("Your own note about the endpoint.", "production")] = ""
+    expires_in: Annotated[
+        _ExpiresIn | None,
+        Described("The time in seconds after which One Runtime deletes the endpoint, 60 to 2,592,000.", 86400),
+    ] = None
 
 
 class PatchWebhookEndpoint(Body, title="WebhookEndpointUpdate"):
@@ -136,10 +152,23 @@ class PatchWebhookEndpoint(Body, title="WebhookEndpointUpdate"):
 
     url: Annotated[Link | None, NOT_NULL] = None
     event_types: Annotated[EventTypes | None, NOT_NULL] = None
-    include: Annotated[Annotated[list[Include], Field(max_length=1)] | None, NOT_NULL] = None
-    description: Annotated[_Description | None, NOT_NULL] = None
-    status: Annotated[Literal["active", "paused"] | None, NOT_NULL] = None
-    expires_in: _ExpiresIn | None = None
+    include: Annotated[
+        Annotated[list[Include], Field(max_length=1)] | None,
+        NOT_NULL,
+        Described("`connection` adds the connection to each message.", ["connection"]),
+    ] = None
+    description: Annotated[
+        _Description | None, NOT_NULL, Described("Your own note about the endpoint.", "production")
+    ] = None
+    status: Annotated[
+        Literal["active", "paused"] | None,
+        NOT_NULL,
+        Described("`paused` keeps the events back. `active` sends them.", "paused"),
+    ] = None
+    expires_in: Annotated[
+        _ExpiresIn | None,
+        Described("The time in seconds, from now, after which One Runtime deletes the endpoint. Null: never.", 86400),
+    ] = None
 
 
 class RotateSecret(Body, title="SecretRotation"):
@@ -147,7 +176,12 @@ class RotateSecret(Body, title="SecretRotation"):
 
     model_config = example(overlap_seconds=86400)
 
-    overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP), whole_number(0, MAX_OVERLAP)] = 86400
+    overlap_seconds: Annotated[
+        int,
+        Field(ge=0, le=MAX_OVERLAP),
+        whole_number(0, MAX_OVERLAP),
+        Described("The time in seconds for which both secrets sign.", 86400),
+    ] = 86400
 
 
 class TestQuery(Body):
