@@ -116,7 +116,7 @@ async def test_preview_shows_unsaved_branding_without_storing_it(team: Team) -> 
     page = await upload(browser, "settings/branding/preview", BRANDING, logo_url=SVG)
     public_url = team.application.installation.settings.public_url
     theme = r"theme-8b0000-[0-9a-f]{6}-none-light-unnamed\.css"
-    assert re.search(rf'href="{public_url}/connect/assets/\w+/{theme}"', page.text)
+    assert re.search(rf'href="{public_url}/connect/assets/en-\w+/{theme}"', page.text)
     assert base64.b64encode(SVG).decode() in page.text
     assert "Powered by One Runtime" not in text_of(page)
     assert "<script" not in page.text

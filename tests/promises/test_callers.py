@@ -51,7 +51,7 @@ OTHERS: Final[Mapping[str, Kind]] = {
     "GET /logos/{digest}/{slug}.svg": "anybody",
     "GET /connect.js": "anybody",
     "GET /connect.d.ts": "anybody",
-    "GET /connect/assets/{hash}/{name}": "anybody",
+    "GET /connect/assets/{version}/{name}": "anybody",
     "GET /connect/authorization": "anybody",
     "OPTIONS /v1/catalog/categories": "anybody",
     "OPTIONS /v1/catalog/integrations": "anybody",
