@@ -232,7 +232,7 @@ class PopupRoutes:
     async def _connect_js(self, request: Request) -> Response:
         """Return the script for the organization's page. Its few texts are in the language of the browser."""
         script = self._assets.connect_js(self._screens.answering(request).texts().language)
-        headers = {**_PUBLIC_MODULE, "Vary": "Accept-Language"}
+        headers = {**_PUBLIC_MODULE, "Vary": "accept-language"}
         return Response(script, 200, headers, "text/javascript; charset=utf-8")
 
     async def _asset(self, request: Request) -> Response:
