@@ -44,6 +44,7 @@ _GROUPS: Final = {
         "Organizations (tenants).",
         {"organizations": "create list set", "organization_export": "export", "organization_deletion": "delete"},
     ),
+    "config": _Group("The configuration of an organization as a file.", {"configuration": "export plan apply"}),
     "api-keys": _Group("API keys of organizations.", {"api_keys": "create list revoke"}),
     "members": _Group(
         "The members of teams, who use the dashboard.",

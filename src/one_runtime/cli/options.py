@@ -44,6 +44,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Batch = Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")]
 
+ServerUrl = Annotated[
+    str | None, typer.Option("--url", help="URL of One Runtime. Default: the environment variable ONE_RUNTIME_URL.")
+]
+
 OwnerId = Annotated[str, typer.Option("--organization", help="Id of the organization.")]
 OrganizationId = Annotated[str | None, typer.Option("--organization", help="Id of the organization. Default: all.")]
 EndUserId = Annotated[str | None, typer.Option("--end-user", help="Identifier of the end user in your product.")]

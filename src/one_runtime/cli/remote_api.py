@@ -45,19 +45,38 @@ class RemoteApi:
         """Return the URL of the server and the API key, which together identify an organization."""
         return self._url, self._key
 
-    async def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
-        """Send a request, and return the JSON object of the response. Raises: ServerAway, RequestFailed."""
+    async def call(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, *, if_match: str | None = None
+    ) -> dict[str, Any]:
+        """Send a request, and return the JSON object of the response.
+
+        `if_match`: the `ETag` that the object must have. Otherwise, the server refuses the request.
+
+        Raises: ServerAway, RequestFailed.
+        """
+        return self._read(await self._send(method, path, body, if_match))
+
+    async def fetch(self, path: str) -> tuple[dict[str, Any], str | None]:
+        """Return the JSON object at a path, and its `ETag`. Raises: ServerAway, RequestFailed."""
+        response = await self._send("GET", path)
+        etags = (value for name, value in response.headers if name.lower() == "etag")
+        return self._read(response), next(etags, None)
+
+    async def _send(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, if_match: str | None = None
+    ) -> Response:
         headers = [("authorization", f"Bearer {self._key}")]
         content = None if body is None else json.dumps(body).encode()
         if content is not None:
             headers.append(("content-type", "application/json"))
+        if if_match is not None:
+            headers.append(("if-match", if_match))
         try:
-            response = await self._egress.request(method, self._url + path, headers=headers, body=content)
+            return await self._egress.request(method, self._url + path, headers=headers, body=content)
         except TargetRefused as error:
             raise ConfigurationError(f"One Runtime's URL {self._url} cannot be used. {error.cause}") from error
         except EgressError as error:
             raise ServerAway(f"One Runtime at {self._url} does not answer. {error.cause}") from error
-        return self._read(response)
 
     def _read(self, response: Response) -> dict[str, Any]:
         document = _parse(response.body)

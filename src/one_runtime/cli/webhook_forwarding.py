@@ -20,7 +20,7 @@ from urllib.parse import quote
 import typer
 
 from one_runtime.cli.listener_number import reserved_number
-from one_runtime.cli.options import AsJson
+from one_runtime.cli.options import AsJson, ServerUrl
 from one_runtime.cli.remote_api import RemoteApi, RequestFailed, ServerAway, connected, egress_to
 from one_runtime.cli.terminal import print_json, printable
 from one_runtime.clock import parse_rfc3339, system_clock
@@ -36,10 +36,6 @@ from one_runtime.webhooks.messages import Message, to_json
 from one_runtime.webhooks.signatures import is_secret
 
 app = typer.Typer()
-
-ServerUrl = Annotated[
-    str | None, typer.Option("--url", help="URL of One Runtime. Default: the environment variable ONE_RUNTIME_URL.")
-]
 
 SECRET_VARIABLE: Final = "ONE_RUNTIME_WEBHOOK_SECRET"
 ENDPOINTS: Final = "/v1/webhook-endpoints"

@@ -1,0 +1,1 @@
+"""Move the configuration of an organization between installations."""
