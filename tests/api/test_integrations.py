@@ -144,7 +144,7 @@ async def test_expand_adds_connections_without_secrets(application: Application,
         "last_used_at",
         "token_expires_at",
     )
-    assert set(newest) == {"id", "name", "status", "error", "account", *fields}
+    assert set(newest) == {"id", "name", "is_default", "status", "error", "account", *fields}
     assert not any(key in answer.text for key in ACME_KEYS.values())
     assert "etag" not in answer.headers
 

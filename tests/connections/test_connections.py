@@ -233,7 +233,9 @@ async def test_a_connection_that_was_deleted_meanwhile_is_not_changed(database: 
         assert not await connections.remove(tx, actor, connection, now)
     with pytest.raises(NotFound):
         async with database.write() as tx:
-            await connections.update_connection(tx, CATALOGS, actor, connection, now, name="New name", metadata={})
+            await connections.update_connection(
+                tx, CATALOGS, actor, connection, now, name="New name", metadata={}, is_default=False
+            )
     assert sorted(await event_types(database, actor)) == ["connection.created", "connection.deleted"]
 
 

@@ -287,6 +287,19 @@ async def test_connection_is_renamed(desk: Desk, name: str) -> None:
     assert "<b>portal" not in page.text
 
 
+async def test_member_chooses_the_default_connection(desk: Desk) -> None:
+    page = await desk.browser.submit(f"connections/{desk.healthy}/default", {"is_default": "yes"})
+    assert "This is now the default connection." in text_of(page)
+    assert '<span class="badge plain">Default</span>' in page.text
+    stored = (await desk.team.api.get(f"/v1/connections/{desk.healthy}")).json()
+    assert (stored["is_default"], stored["name"]) == (True, "Globex Corporation")
+    (newest, *_) = await desk.events(desk.healthy)
+    assert (newest["type"], newest["data"]["changed"]) == ("connection.updated", ["is_default"])
+    page = await desk.browser.submit(f"connections/{desk.healthy}/default", {"is_default": "no"})
+    assert "This is no longer the default connection." in text_of(page)
+    assert '<span class="badge plain">Default</span>' not in page.text
+
+
 @pytest.mark.parametrize("name", ["x" * 256, "\u202eliame", "\u200b"])
 async def test_unusable_name_is_refused_with_the_form(desk: Desk, name: str) -> None:
     answer = await desk.browser.post(f"connections/{desk.healthy}/rename", {"name": name})
@@ -310,7 +323,7 @@ async def test_disconnect_shows_the_result_for_each_token(desk: Desk) -> None:
 async def test_connection_of_another_organization_is_not_found(desk: Desk) -> None:
     other = await desk.team.application.organization("Southwind Traders")
     browser = await desk.team.browser("owner", other)
-    for path in ("", "/check", "/refresh", "/link", "/rename", "/disconnect"):
+    for path in ("", "/check", "/refresh", "/link", "/rename", "/default", "/disconnect"):
         page = f"connections/{desk.healthy}{path}"
         answer = await (browser.post(page, {"name": "Mine"}) if path else browser.get(page))
         assert answer.status_code == 404, path

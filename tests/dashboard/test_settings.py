@@ -18,6 +18,7 @@ GENERAL: Final = {
     "return_urls": "https://app.northwind.example/back",
     "agents.connect_url": "https://app.northwind.example/connect",
     "agents.sign_in_url": "",
+    "several_connections": "use_default",
 }
 BRANDING: Final = {
     "branding.accent_color": "#8B0000",
@@ -49,10 +50,12 @@ async def test_administrator_changes_names_origins_and_urls(team: Team) -> None:
     assert settings["return_urls"] == [GENERAL["return_urls"]]
     assert settings["agents"]["connect_url"] == GENERAL["agents.connect_url"]
     assert settings["agents"]["sign_in_url"] is None
+    assert settings["several_connections"] == "use_default"
     assert all(value in page.text for value in GENERAL.values())
     newest = (await team.api.get("/v1/events")).json()["events"][0]
     assert newest["actor"] == {"type": "member", "id": browser.member_id}
-    assert newest["data"]["changed"] == ["agents", "allowed_origins", "display_name", "privacy_url", "return_urls"]
+    changed = ["agents", "allowed_origins", "display_name", "privacy_url", "return_urls", "several_connections"]
+    assert newest["data"]["changed"] == changed
 
 
 async def test_invalid_settings_change_nothing_and_stay_in_the_form(team: Team) -> None:

@@ -295,6 +295,10 @@ def migrate_to(url: str, version: Version, revision: str) -> None:
         ("ALTER TABLE servers DROP COLUMN version", ["servers.version is missing"]),
         ("ALTER TABLE servers RENAME COLUMN version TO build", ["servers.version is missing", "servers.build"]),
         ("CREATE UNIQUE INDEX strict ON servers (version)", ["servers has the new unique index strict"]),
+        (
+            "CREATE UNIQUE INDEX strict ON servers (version) WHERE version > ''",
+            ["servers has the new unique index strict"],
+        ),
     ],
 )
 def test_incompatible_changes_of_the_schema_are_found(database_url: str, statement: str, expected: list[str]) -> None:
@@ -308,8 +312,8 @@ def test_incompatible_changes_of_the_schema_are_found(database_url: str, stateme
     engine.dispose()
 
 
-Shape = dict[str, tuple[dict[str, tuple[str, bool, str]], set[str]]]
-"""By table: its columns with type, nullability and default, and its unique indexes."""
+Shape = dict[str, tuple[dict[str, tuple[str, bool, str]], dict[str, str]]]
+"""By table: its columns with type, nullability and default, and its unique indexes with their conditions."""
 
 
 def shape(engine: Engine) -> Shape:
@@ -320,7 +324,11 @@ def shape(engine: Engine) -> Shape:
                 column["name"]: (str(column["type"]), column["nullable"], str(column["default"] or ""))
                 for column in inspector.get_columns(table)
             },
-            {str(index["name"]) for index in inspector.get_indexes(table) if index["unique"]},
+            {
+                str(index["name"]): str(index.get("dialect_options", {}).get("sqlite_where", ""))
+                for index in inspector.get_indexes(table)
+                if index["unique"]
+            },
         )
         for table in inspector.get_table_names()
     }
@@ -338,7 +346,12 @@ def incompatibilities(before: Shape, after: Shape) -> list[str]:
             for name, (_, nullable, default) in new.items()
             if name not in old and not nullable and not default
         ]
-        found += [f"{table} has the new unique index {name}" for name in new_unique - old_unique]
+        unused = {name for name, (_, _, default) in new.items() if name not in old and default == "0"}
+        found += [
+            f"{table} has the new unique index {name}"
+            for name, condition in new_unique.items()
+            if name not in old_unique and condition not in unused  # else it has no row of the previous version
+        ]
     return found
 
 

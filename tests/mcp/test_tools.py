@@ -1,5 +1,6 @@
 """The tools of agents: what they answer, what they refuse, and whose accounts they use."""
 
+import json
 from typing import Any, Final
 
 import pytest
@@ -303,6 +304,23 @@ async def test_agent_names_one_of_several_accounts(client: Client, agents: Agent
         for name, key in ((GLOBEX, first["id"]), (INITECH, second["id"]), (INITECH, second["account"]["label"])):
             answer = await agent.call("call_read", **ME, connection=key)
             assert answer.data["data"]["account"]["id"] == name
+
+
+@pytest.mark.promise("P15")
+async def test_agent_uses_the_default_account_and_sees_which_one_it_is(client: Client, agents: Agents) -> None:
+    first = await client.connect("user_123", ACME_KEYS[GLOBEX])
+    await client.connect("user_123", ACME_KEYS[INITECH], multiple=True)
+    await client.send("PATCH", f"/v1/connections/{first['id']}", {"is_default": True})
+    program = "from one_runtime import connections\n[each.get('is_default', False) for each in await connections()]"
+    async with agents.connect() as agent:
+        listed = (await agent.call("list_connections")).data["integrations"]
+        assert [one["id"] for each in listed for one in each["accounts"] if one.get("is_default")] == [first["id"]]
+        assert (await agent.call("call_read", **ME)).data["code"] == "several_connections"
+        await client.send("PATCH", "/v1/organization", {"several_connections": "use_default"})
+        answer = await agent.call("call_read", **ME)
+        assert answer.data["data"]["account"]["id"] == GLOBEX
+        shown = await agent.call("run_python", code=program)
+        assert json.loads(shown.data["result"]) == [False, True]
 
 
 async def test_long_answers_are_read_in_parts(client: Client, agents: Agents) -> None:

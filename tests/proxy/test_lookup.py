@@ -1,11 +1,15 @@
 """Look-up of proxy calls: API key, scope, connection."""
 
+import json
+
 import pytest
 
+from one_runtime.connections import connections
 from one_runtime.proxy import lookup
 from one_runtime.proxy.lookup import ConnectionSelector
 from one_runtime.tenancy import api_keys
 from one_runtime.tenancy.authentication import PresentedKey, Principal, read_principal
+from one_runtime.tenancy.events import Actor
 from tests.proxy.relay import KEY, Relay
 
 
@@ -47,17 +51,67 @@ async def test_connection_of_another_organization_is_not_found(relay: Relay) -> 
     assert relay.upstream.arrived == []
 
 
-async def test_newest_active_connection_is_used_unless_an_id_is_given(relay: Relay) -> None:
+async def add_second(relay: Relay) -> tuple[str, str]:
+    """Connect a second account, whose key is `second`. Return the ids of both connections."""
     client = relay.client
     body = {"integration_slug": "raw", "end_user_id": "user_123", "auth_type": "api_key", "check": False}
-    second = (
-        await client.post("/v1/connections", {**body, "credentials": {"api_key": "second"}, "multiple": True})
-    ).json()
-    answer = await relay.call("GET")
-    assert answer.named(b"one-runtime-connection") == [second["id"].encode()]
-    assert relay.last.named(b"x-key") == [b"second"]
+    added = await client.post("/v1/connections", {**body, "credentials": {"api_key": "second"}, "multiple": True})
+    second: str = added.json()["id"]
     listed = (await client.get("/v1/connections", integration_slug="raw")).json()["connections"]
-    first = next(connection["id"] for connection in listed if connection["id"] != second["id"])
+    return next(connection["id"] for connection in listed if connection["id"] != second), second
+
+
+async def allow_defaults(relay: Relay) -> None:
+    answer = await relay.client.send("PATCH", "/v1/organization", {"several_connections": "use_default"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.promise("P15")
+async def test_call_that_names_none_of_several_connections_is_refused_with_the_list(relay: Relay) -> None:
+    first, second = await add_second(relay)
+    refused = await relay.call("GET")
+    assert (refused.status, refused.problem) == (409, "several_connections")
+    assert [choice["id"] for choice in json.loads(refused.body)["connections"]] == [second, first]
+    assert relay.upstream.arrived == []
+    await relay.client.send("PATCH", f"/v1/connections/{first}", {"is_default": True})
+    assert (await relay.call("GET")).problem == "several_connections", "the organization does not allow defaults"
+    await relay.client.send("PATCH", f"/v1/connections/{first}", {"is_default": False})
+    await allow_defaults(relay)
+    assert (await relay.call("GET")).problem == "several_connections", "no connection is the default"
+    assert relay.upstream.arrived == []
+
+
+@pytest.mark.promise("P15")
+async def test_default_connection_is_used_if_the_organization_allows_it(relay: Relay) -> None:
+    first, second = await add_second(relay)
+    await allow_defaults(relay)
+    for chosen, key in ((first, KEY), (second, "second")):
+        await relay.client.send("PATCH", f"/v1/connections/{chosen}", {"is_default": True})
+        answer = await relay.call("GET")
+        assert answer.named(b"one-runtime-connection") == [chosen.encode()]
+        assert relay.last.named(b"x-key") == [key.encode()]
+        listed = (await relay.client.get("/v1/connections", integration_slug="raw")).json()["connections"]
+        assert [connection["id"] for connection in listed if connection["is_default"]] == [chosen]
+
+
+@pytest.mark.promise("P15")
+async def test_broken_default_connection_is_not_replaced_by_another_account(relay: Relay) -> None:
+    first, second = await add_second(relay)
+    actor = Actor(relay.organization, "system")
+    async with relay.application.installation.database.write() as tx:
+        lapsed = await connections.get(tx, relay.organization, second)
+        await connections.mark_needs_reauth(tx, actor, lapsed, "credentials_refused", "No.", relay.application.clock())
+    answer = await relay.call("GET")
+    assert answer.named(b"one-runtime-connection") == [first.encode()], "one account works, so there is no choice"
+    await allow_defaults(relay)
+    await relay.client.send("PATCH", f"/v1/connections/{second}", {"is_default": True})
+    refused = await relay.call("GET")
+    assert (refused.status, refused.problem) == (409, "connect_required")
+    assert len(relay.upstream.arrived) == 1
+
+
+async def test_connection_is_selected_by_its_id(relay: Relay) -> None:
+    first, _ = await add_second(relay)
     for user in ("user_123", None):
         named = await relay.call("GET", "/x", f"One-Runtime-Connection: {first}", user=user)
         assert named.named(b"one-runtime-connection") == [first.encode()]

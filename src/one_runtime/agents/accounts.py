@@ -58,6 +58,7 @@ def _integration(catalog: Catalog, slug: str, accounts: Sequence[Connection]) ->
     )
 
 
-def account_fields(connection: Connection) -> dict[str, str]:
-    """Return the id and the label of a connection, as answers to agents contain them."""
-    return {"id": connection.id, "label": label_of(connection)}
+def account_fields(connection: Connection) -> dict[str, object]:
+    """Return the id and the label of a connection, as answers to agents contain them. Mark the default connection."""
+    fields: dict[str, object] = {"id": connection.id, "label": label_of(connection)}
+    return {**fields, "is_default": True} if connection.is_default else fields

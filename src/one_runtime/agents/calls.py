@@ -231,6 +231,8 @@ def _choose(found: Sequence[EndUserConnection], wanted: str | None) -> EndUserCo
         raise InvalidInput.of(
             "connection", f"must be the id or the label of one of these connections: {_listed(found)}"
         )
+    if found[0].is_chosen:
+        return found[0]
     active = [one for one in found if one.connection.status == "active"]
     if len(active) > 1:
         _refuse_choice(active)

@@ -95,7 +95,7 @@ class AgentProgramHost:
             raise await self._refused(error) from error
 
     async def connections(self) -> list[dict[str, Any]]:
-        """Return the end user's connections: integration, id, label and status."""
+        """Return the end user's connections: integration, id, label, status, and which one is the default."""
         async with self._installation.database.read() as tx:
             connected = await list_connected(tx, self._installation, self._caller)
         return [

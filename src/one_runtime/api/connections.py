@@ -84,6 +84,9 @@ async def connection_documents(
     return documents
 
 
+_IS_DEFAULT: Final = Described(
+    "True for the end user's [default connection](api.md#default-connections) to the integration.", example=False
+)
 _CREDENTIAL_ERRORS: Final = (
     ProviderUnavailable,
     TargetRefused,
@@ -114,6 +117,7 @@ class ConnectionSummary(Answer):
 
     id: str
     name: Annotated[str, Described("The name of the connection.", "Globex Corporation")]
+    is_default: Annotated[bool, _IS_DEFAULT]
     status: Annotated[
         Literal["active", "needs_reauth"],
         Described("`active`, or `needs_reauth` if the end user has to connect again.", "active"),
@@ -222,6 +226,8 @@ class PatchConnection(Body, title="ConnectionUpdate"):
 
     - `name`: with null, the connection gets its automatic name: the name of the account at the provider, or the
       integration's name if the account has none.
+    - `is_default`: true makes the connection the end user's default connection to the integration, instead of the
+      present one. Null is false.
     - `metadata`: each key changes only this key. A key with null removes the key. With null instead of an object, all
       keys are removed.
     """
@@ -232,6 +238,9 @@ class PatchConnection(Body, title="ConnectionUpdate"):
         DisplayName | None,
         refuse_blank("Send null to use the account's name"),
         Described("The new name of the connection.", "Marketing portal"),
+    ] = None
+    is_default: Annotated[
+        bool | None, Described("True makes this the end user's default connection to the integration.", example=True)
     ] = None
     metadata: Metadata | None = None
 
@@ -379,7 +388,7 @@ async def get_connection(
     scope="connect",
     errors=(NotFound,),
     conditional=True,
-    summary="Change the name or metadata of a connection",
+    summary="Change a connection",
 )
 async def update_connection(
     connection_id: PathId,
@@ -388,19 +397,27 @@ async def update_connection(
     installation: Installed,
     conditions: Conditional,
 ) -> ConnectionAnswer:
-    """Change the name or the metadata of a connection. The body is a JSON Merge Patch (RFC 7396).
+    """Change the name or the metadata of a connection, or make it the default connection.
 
-    A request that changes nothing writes no event, and `updated_at` stays the same.
+    The body is a JSON Merge Patch (RFC 7396). A request that changes nothing writes no event, and `updated_at` stays
+    the same.
     """
     async with installation.database.write() as tx:
-        connection = await connections.get(tx, caller.organization_id, connection_id, lock=True)
+        connection = await connections.get_to_change(tx, caller.organization_id, connection_id)
         integration = await installation.catalogs.get(tx, caller.organization_id, connection.integration_slug)
         conditions.require(lambda: ConnectionAnswer.of(connection, integration))
-        present = {"name": connection.name, "metadata": connection.metadata}
+        present = {"name": connection.name, "metadata": connection.metadata, "is_default": connection.is_default}
         merged = merge_patch(present, body.model_dump(exclude_unset=True))
         name, metadata = merged.get("name"), require_metadata(merged.get("metadata", {}))
         changed = await connections.update_connection(
-            tx, installation.catalogs, caller.actor, connection, installation.clock(), name=name, metadata=metadata
+            tx,
+            installation.catalogs,
+            caller.actor,
+            connection,
+            installation.clock(),
+            name=name,
+            metadata=metadata,
+            is_default=bool(merged.get("is_default")),
         )
     return conditions.tag(ConnectionAnswer.of(changed, integration))
 

@@ -1,7 +1,7 @@
 """Serve `/v1/organization`: read, change and replace the settings of an organization."""
 
 from dataclasses import asdict, replace
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -33,9 +33,16 @@ from one_runtime.tenancy import organizations
 from one_runtime.tenancy.agent_policy import Access
 from one_runtime.tenancy.branding import Branding, Radius, Scheme
 from one_runtime.tenancy.events import Actor
-from one_runtime.tenancy.organizations import AgentSettings, Organization
+from one_runtime.tenancy.organizations import AgentSettings, Organization, SeveralConnectionsRule
 
 router = Routes("Organization")
+
+_SEVERAL: Final = Described(
+    "What happens to a call that names none of an end user's several active connections: `refuse` answers with 409 "
+    "`several_connections`, and `use_default` uses the end user's [default connection](api.md#default-connections), if "
+    "there is one.",
+    "use_default",
+)
 
 
 class Integrations(Body, title="Availability"):
@@ -128,6 +135,7 @@ class PutOrganization(Body, title="NewOrganization"):
     ] = Integrations()
     agents: Agents = Agents()
     branding: BrandingFields = BrandingFields()
+    several_connections: Annotated[SeveralConnectionsRule, _SEVERAL] = "refuse"
     id: Text | None = Field(None, json_schema_extra=READ_ONLY)
     created_at: Moment | None = Field(None, json_schema_extra=READ_ONLY)
     updated_at: Moment | None = Field(None, json_schema_extra=READ_ONLY)
@@ -182,6 +190,7 @@ class PatchOrganization(Body, title="OrganizationUpdate"):
     ] = None
     agents: PatchAgents | None = None
     branding: PatchBranding | None = None
+    several_connections: Annotated[SeveralConnectionsRule | None, _SEVERAL] = None
 
 
 class OrganizationAnswer(Answer, title="Organization"):
@@ -196,6 +205,7 @@ class OrganizationAnswer(Answer, title="Organization"):
     integrations: Annotated[Integrations, Described("The integrations that your end users can connect.")]
     agents: Agents
     branding: BrandingFields
+    several_connections: Annotated[SeveralConnectionsRule, _SEVERAL]
     created_at: Time
     updated_at: Time
 
@@ -272,6 +282,7 @@ async def _save(
             settings.agents.sign_in_url,
         ),
         branding=Branding(**dict(settings.branding)),
+        several_connections=settings.several_connections,
     )
     return _answer(await organizations.save(tx, actor, changed, installation.clock()))
 
@@ -282,7 +293,7 @@ def _answer(organization: Organization) -> OrganizationAnswer:
 
 def _settings(organization: Organization) -> dict[str, object]:
     """Return the settings with the names and the form of the API."""
-    names = ("display_name", "logo_url", "privacy_url", "allowed_origins", "return_urls")
+    names = ("display_name", "logo_url", "privacy_url", "allowed_origins", "return_urls", "several_connections")
     integrations = {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs}
     return {
         **{name: getattr(organization, name) for name in names},

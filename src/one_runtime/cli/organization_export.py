@@ -255,6 +255,7 @@ def _organization(organization: Organization) -> Line:
         "integrations": {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs},
         "agents": organization.agents.fields,
         "branding": organization.branding.fields,
+        "several_connections": organization.several_connections,
         "created_at": time_text(organization.created_at),
         "updated_at": time_text(organization.updated_at),
     }
@@ -313,6 +314,7 @@ def _connection(connection: Connection, integration: Integration | None) -> Line
         "integration_slug": connection.integration_slug,
         "end_user_id": connection.end_user_id,
         "name": connection.name,
+        "is_default": connection.is_default,
         "auth_type": connection.auth_type,
         "status": connection.status,
         "error": _note(connection.error),

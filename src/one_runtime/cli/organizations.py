@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -22,6 +22,14 @@ app = typer.Typer()
 
 _ORIGIN = "Origin that may open the popup; repeatable."
 _RETURN_URL = "Return URL for the mode redirect; repeatable."
+_SeveralConnections: TypeAlias = Annotated[
+    organizations.SeveralConnectionsRule | None,
+    typer.Option(help="What happens to a call that names none of several active connections."),
+]
+_HidePoweredBy: TypeAlias = Annotated[
+    bool | None,
+    typer.Option("--hide-powered-by/--show-powered-by", help="Hide or show “Powered by One Runtime”. Default: shown."),
+]
 
 
 @app.command("create")
@@ -74,6 +82,7 @@ def describe(organization: organizations.Organization) -> dict[str, object]:
         "return_urls": organization.return_urls,
         "integrations": {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs},
         "branding": organization.branding.fields,
+        "several_connections": organization.several_connections,
         "created_at": rfc3339(organization.created_at),
         "updated_at": rfc3339(organization.updated_at),
     }
@@ -87,6 +96,7 @@ def set_organization(  # noqa: PLR0913 - one argument for each option
     return_url: Annotated[list[str] | None, typer.Option(help=f"{_RETURN_URL} Replaces all return URLs.")] = None,
     privacy_url: Annotated[str | None, typer.Option(help="URL of the privacy policy; empty for none.")] = None,
     *,
+    several_connections: _SeveralConnections = None,
     accent_color: Annotated[str | None, typer.Option(help="Color of the popup's buttons; empty for black.")] = None,
     accent_color_dark: Annotated[
         str | None, typer.Option(help="Color in the dark scheme; empty to derive it from --accent-color.")
@@ -99,12 +109,7 @@ def set_organization(  # noqa: PLR0913 - one argument for each option
     logo_dark: Annotated[
         str | None, typer.Option(metavar="FILE", help="The logo for the dark scheme; empty to use --logo.")
     ] = None,
-    hide_powered_by: Annotated[
-        bool | None,
-        typer.Option(
-            "--hide-powered-by/--show-powered-by", help="Hide or show “Powered by One Runtime”. Default: shown."
-        ),
-    ] = None,
+    hide_powered_by: _HidePoweredBy = None,
     as_json: AsJson = False,
 ) -> None:
     """Change an organization. Omitted options leave their values unchanged. Given origins replace all origins."""
@@ -130,6 +135,7 @@ def set_organization(  # noqa: PLR0913 - one argument for each option
             privacy_url=organization.privacy_url if privacy_url is None else privacy_url,
             logo_url=organization.logo_url if new_logo is None else new_logo,
             branding=branding,
+            several_connections=several_connections or organization.several_connections,
         )
         return organization, await organizations.save(tx, operator_actor(organization.id), changed, system_clock())
 

@@ -67,7 +67,11 @@ log = Logger()
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connected account. `status`: `active`, or `needs_reauth` if the end user has to connect again."""
+    """A connected account. `status`: `active`, or `needs_reauth` if the end user has to connect again.
+
+    `is_default`: True for the connection that a call uses if it names none of several, and if the organization allows
+    it (`Organization.several_connections`). An end user has at most one default connection to each integration.
+    """
 
     id: str
     organization_id: str
@@ -87,6 +91,7 @@ class Connection:
     updated_at: datetime
     last_used_at: datetime | None
     expires_at: datetime | None
+    is_default: bool = False
 
     def __post_init__(self) -> None:
         for name in ("scopes", "missing_scopes"):  # the database returns lists
@@ -107,6 +112,10 @@ class Connection:
         """Return the subject of the connection's events."""
         data = {"integration_slug": self.integration_slug, "auth_type": self.auth_type}
         return Subject(self.end_user_id, self.id, data)
+
+    def subject_of_change(self, changed: Sequence[str]) -> Subject:
+        """Return the subject of an event that names the changed fields."""
+        return replace(self.subject, data={**self.subject.data, "changed": sorted(changed)})
 
     def subject_with(self, reason: str) -> Subject:
         """Return the subject of an event that has a reason."""
@@ -152,6 +161,8 @@ class SeveralConnections(Conflict):
     documentation = (
         "The end user has several connections to the integration, and the request does not say which of them it means.",
         (
+            "A call through the proxy names the connection in the header `One-Runtime-Connection`, or the end user has "
+            "a [default connection](api.md#default-connections). "
             "An agent repeats the call with `connection`. An import names the connection to replace with "
             "`connection_id`, or adds a connection with `multiple`. If your backend gets this error when it redeems a "
             "code, create a new session with `connection_id`. `connections` lists the connections. The popup asks the "
@@ -166,15 +177,19 @@ class SeveralConnections(Conflict):
     @classmethod
     def of(cls, account: ProviderAccount, present: Sequence[Connection]) -> Self:
         """Return the error for a new credential, with instructions for the developer of a backend."""
-        names = "; ".join(f"{connection.id} ({connection.name})" for connection in present[:_MAX_LISTED])
-        more = f"; and {len(present) - _MAX_LISTED} more" if len(present) > _MAX_LISTED else ""
         known = f"of the account {account.label or account.id}, which is new" if account.id else "of an unknown account"
         return cls(
             f"The end user has {len(present)} connections to {present[0].integration_slug}, and the new credential is "
             f"{known}. Name the connection to replace with connection_id, or add a connection with multiple: true. "
-            f"The connections are: {names}{more}.",
+            f"The connections are: {listed(present)}.",
             present,
         )
+
+
+def listed(present: Sequence[Connection]) -> str:
+    """Return the ids and the names of connections, as the details of errors list them."""
+    names = "; ".join(f"{connection.id} ({connection.name})" for connection in present[:_MAX_LISTED])
+    return names + (f"; and {len(present) - _MAX_LISTED} more" if len(present) > _MAX_LISTED else "")
 
 
 class AnswerOutdated(Conflict):
@@ -254,6 +269,8 @@ _REPLACED_COLUMNS = (
     "metadata", "updated_at", "expires_at",
 )  # fmt: skip
 _STATUS_COLUMNS = ("status", "error", "updated_at")
+_CHANGEABLE: Final = ("name", "metadata", "is_default")
+"""The fields that an organization can change without a new credential."""
 _DELETE = delete(connections).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
 
 
@@ -272,6 +289,16 @@ async def get(tx: Transaction, organization_id: str, connection_id: str, *, lock
     if connection is None:
         raise NotFound(f"There is no connection {connection_id[:64]!r}. GET /v1/connections lists your connections.")
     return connection
+
+
+async def get_to_change(tx: Transaction, organization_id: str, connection_id: str) -> Connection:
+    """Return a connection, and lock its end user and the connection until `tx` ends. Raises: NotFound.
+
+    With the end user locked, two requests cannot make two connections the default connection.
+    """
+    connection = await get(tx, organization_id, connection_id)
+    await end_users.lock(tx, organization_id, connection.end_user_id)
+    return await get(tx, organization_id, connection_id, lock=True)
 
 
 async def get_with_credential(
@@ -533,20 +560,38 @@ async def update_connection(  # noqa: PLR0913 - by name
     *,
     name: str | None,
     metadata: Mapping[str, object],
+    is_default: bool,
 ) -> Connection:
-    """Store the name and the metadata. If the name is None, use the automatic name.
+    """Store the name, the metadata, and whether this is the default connection. Without a name, use the automatic one.
 
-    If both values are the present values, store nothing, and write no event. Raises: NotFound.
+    `connection`: as `get_to_change` returned it. A new default connection replaces the end user's old one for this
+    integration. The event names the changed fields. If all values are the present values, store nothing, and write no
+    event. Raises: NotFound.
     """
     if not name:
         integration_name = await catalogs.name_of(tx, connection.organization_id, connection.integration_slug)
         name = automatic_name(connection.account_label, integration_name)
-    if (name, metadata) == (connection.name, connection.metadata):
+    saved = replace(connection, name=name, metadata=metadata, is_default=is_default, updated_at=now)
+    changed = [field for field in _CHANGEABLE if getattr(saved, field) != getattr(connection, field)]
+    if not changed:
         return connection
-    saved = replace(connection, name=name, metadata=metadata, updated_at=now)
-    await _save(tx, saved, "name", "metadata", "updated_at")
-    await events.record(tx, actor, EventType.CONNECTION_UPDATED, now, saved.subject)
+    if "is_default" in changed and is_default:
+        await _end_default(tx, actor, connection, now)
+    await _save(tx, saved, *changed, "updated_at")
+    await events.record(tx, actor, EventType.CONNECTION_UPDATED, now, saved.subject_of_change(changed))
     return saved
+
+
+async def _end_default(tx: Transaction, actor: Actor, successor: Connection, now: datetime) -> None:
+    """Make the present default connection an ordinary one."""
+    for present in await list_at_integration(
+        tx, successor.organization_id, successor.end_user_id, successor.integration_slug
+    ):
+        if present.is_default and present.id != successor.id:
+            ordinary = replace(present, is_default=False, updated_at=now)
+            await _save(tx, ordinary, "is_default", "updated_at")
+            subject = ordinary.subject_of_change(["is_default"])
+            await events.record(tx, actor, EventType.CONNECTION_UPDATED, now, subject)
 
 
 def automatic_name(account_label: str | None, integration_name: str) -> str:

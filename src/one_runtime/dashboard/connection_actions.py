@@ -1,8 +1,8 @@
-"""The actions on one connection: check, refresh, reconnect link, rename and disconnect, with words for the results."""
+"""The actions on one connection: check, refresh, reconnect link, change and disconnect, with words for the results."""
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypedDict
 
 from starlette.responses import Response
 
@@ -85,20 +85,38 @@ async def rename_connection(visit: Visit) -> Response:
         name = check_name("name", text) if text.strip() else None
     except InvalidInput as error:
         return await render_connection(visit, status=422, name=text, errors=FormErrors.of(error, ["name"]))
+    return await _update(visit, "renamed", {"name": name})
+
+
+@pages.post(f"{_CONNECTION}/default", access="connect")
+async def set_default(visit: Visit) -> Response:
+    """Make the connection the end user's default connection, or an ordinary one again."""
+    is_default = (await visit.form()).get("is_default") == "yes"
+    return await _update(visit, "default" if is_default else "ordinary", {"is_default": is_default})
+
+
+class _Update(TypedDict, total=False):
+    """The values that a member changes. A missing value stays as it is."""
+
+    name: str | None
+    is_default: bool
+
+
+async def _update(visit: Visit, done: str, changed: _Update) -> Response:
+    """Store the change, and show the connection with a message."""
     async with visit.installation.database.write() as tx:
-        connection = await stored_connections.get(
-            tx, visit.organization_id, visit.parameter("connection_id"), lock=True
-        )
+        connection = await stored_connections.get_to_change(tx, visit.organization_id, visit.parameter("connection_id"))
         await stored_connections.update_connection(
             tx,
             visit.installation.catalogs,
             visit.actor,
             connection,
             visit.now,
-            name=name,
+            name=changed.get("name", connection.name),
             metadata=connection.metadata,
+            is_default=changed.get("is_default", connection.is_default),
         )
-    return visit.redirect("connections", connection.id, done="renamed")
+    return visit.redirect("connections", connection.id, done=done)
 
 
 @pages.post(f"{_CONNECTION}/disconnect", access="connect")

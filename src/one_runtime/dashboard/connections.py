@@ -47,6 +47,8 @@ pages = Pages(
         "not_supported": "This integration has no check, so One Runtime cannot check the credential.",
         "refreshed": "The tokens are new.",
         "renamed": "The connection has a new name.",
+        "default": "This is now the default connection.",
+        "ordinary": "This is no longer the default connection.",
     },
     failures=("refused", "possibly_refused", "permission_missing"),
 )

@@ -12,7 +12,7 @@ from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.branding import Branding, Radius, Scheme, clean_branding, clean_logo, image_data_uri
-from one_runtime.tenancy.organizations import Organization
+from one_runtime.tenancy.organizations import Organization, SeveralConnectionsRule
 
 _PATH: Final = f"{ORGANIZATION}/settings"
 _PREVIEW: Final = f"{_PATH}/branding/preview"
@@ -23,7 +23,12 @@ _GENERAL: Final = (
     "return_urls",
     "agents.connect_url",
     "agents.sign_in_url",
+    "several_connections",
 )
+_RULES: Final[Mapping[SeveralConnectionsRule, str]] = {
+    "refuse": "Refuse the call, so that it names an account",
+    "use_default": "Use the default account of the end user",
+}
 _BRANDING: Final = (
     "branding.accent_color",
     "branding.accent_color_dark",
@@ -71,6 +76,7 @@ async def save_settings(visit: Visit) -> Response:
                 allowed_origins=tuple(values["allowed_origins"].split()),
                 return_urls=tuple(values["return_urls"].split()),
                 agents=agents,
+                several_connections=_rule(values["several_connections"]),
             )
             await organizations.save(tx, visit.actor, changed, visit.now)
     except InvalidInput as error:
@@ -137,6 +143,14 @@ async def _with_branding(form: FormData, organization: Organization) -> Organiza
     return replace(organization, logo_url=await _logo(form, "logo_url", organization.logo_url), branding=branding)
 
 
+def _rule(value: str) -> SeveralConnectionsRule:
+    """Raises: InvalidInput."""
+    for rule in _RULES:
+        if rule == value:
+            return rule
+    raise InvalidInput.of("several_connections", f"must be {' or '.join(_RULES)}")
+
+
 def _text(form: FormData, name: str) -> str | None:
     return str(form.get(name, "")).strip() or None
 
@@ -161,6 +175,7 @@ def _settings_page(
         editable=visit.may("admin"),
         general=general or FilledForm(_general_values(organization)),
         branding=branding or FilledForm(_branding_values(organization.branding)),
+        rules=[*_RULES.items()],
         radii=[(radius, radius.capitalize()) for radius in get_args(Radius)],
         schemes=(("auto", "As the end user's browser"), ("light", "Light"), ("dark", "Dark")),
     )
@@ -174,6 +189,7 @@ def _general_values(organization: Organization) -> dict[str, str]:
         "return_urls": "\n".join(organization.return_urls),
         "agents.connect_url": organization.agents.connect_url or "",
         "agents.sign_in_url": organization.agents.sign_in_url or "",
+        "several_connections": organization.several_connections,
     }
 
 

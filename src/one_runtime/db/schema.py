@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
     func,
     text,
 )
@@ -134,6 +135,7 @@ organizations = Table(
     Column("webhooks_since", TIME),  # creation of the first webhook endpoint, or null (`tenancy/event_deliveries.py`)
     Column("agents", DOCUMENT),  # {connect_url, policy} (`organizations.AgentSettings`), or null: the defaults
     Column("branding", DOCUMENT),  # appearance of the popup, or null: the defaults
+    Column("several_connections", Text, nullable=False, server_default="refuse"),  # refuse | use_default
 )
 
 # Custom integrations of an organization, in addition to the built-in integrations of the catalog.
@@ -212,6 +214,7 @@ connections = Table(
     Column("updated_at", TIME, nullable=False),
     Column("last_used_at", TIME),
     Column("expires_at", TIME),
+    Column("is_default", Boolean, nullable=False, server_default=false()),
     _of_end_user(),
     # Contains all columns that the list of integrations reads.
     Index("ix_connections_end_user", "organization_id", "end_user_id", "integration_slug", "status"),
@@ -219,6 +222,14 @@ connections = Table(
     Index("ix_connections_integration", "organization_id", "integration_slug", "id"),
     partial_index("ix_connections_needs_reauth", "organization_id", "id", where="status = 'needs_reauth'"),
     partial_index("ix_connections_error", "organization_id", "id", where="error IS NOT NULL"),
+    partial_index(
+        "ix_connections_default",
+        "organization_id",
+        "end_user_id",
+        "integration_slug",
+        unique=True,
+        where="is_default",
+    ),
 )
 
 # The operator searches all organizations for an e-mail address, with any case of letters (`connections/search.py`).

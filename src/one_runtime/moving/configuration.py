@@ -34,6 +34,7 @@ _SETTINGS: Final = (
     "integrations",
     "agents",
     "branding",
+    "several_connections",
 )
 NULLABLE: Final = frozenset(
     {

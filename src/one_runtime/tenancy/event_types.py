@@ -118,10 +118,11 @@ class EventType(StrEnum):
         "connection.updated",
         label="Connection changed",
         documentation=(
-            "The name or the metadata was changed (without a `reason`), or a check found a missing permission "
-            "(`reason` is `permission_missing`)."
+            "The name, the metadata or the [default connection](api.md#default-connections) was changed (`changed` "
+            "names the fields), or a check found a missing permission (`reason` is `permission_missing`)."
         ),
-        sample={**_CONNECTION, "reason": "permission_missing"},
+        sample={**_CONNECTION, "changed": ["name"]},
+        data="`integration_slug`, `auth_type`, `changed`: the names of the changed fields, or [`reason`](#reasons)",
         reasons=event_reasons.CONNECTION_UPDATED,
     )
     CONNECTION_RECONNECTED = _Declared(

@@ -21,6 +21,7 @@ from one_runtime.tenancy.events import Actor, Subject, record
 from one_runtime.validation.names import name_problem
 
 IntegrationsMode: TypeAlias = Literal["all", "listed", "all_but"]
+SeveralConnectionsRule: TypeAlias = Literal["refuse", "use_default"]
 
 MAX_NAME: Final = 255
 MAX_ORIGINS: Final = 50
@@ -77,6 +78,8 @@ class Organization:
 
     `integrations_slugs`: in the mode `listed`, the enabled integrations. In the mode `all_but`, the disabled
     integrations. `custom_revision`: a value that changes with each change of a custom integration.
+    `several_connections`: what happens to a call that names none of an end user's several active connections. `refuse`:
+    the error `several_connections`. `use_default`: the call uses the default connection, if there is one.
     """
 
     id: str
@@ -92,6 +95,7 @@ class Organization:
     custom_revision: str | None = None
     agents: AgentSettings = DEFAULT_AGENT_SETTINGS
     branding: Branding = DEFAULT_BRANDING
+    several_connections: SeveralConnectionsRule = "refuse"
 
     def offers(self, slug: str) -> bool:
         """Return True if the integration is enabled for the organization."""
@@ -142,6 +146,7 @@ _EMPTY = (
         integrations_slugs=[],
         agents=None,
         branding=None,
+        several_connections="refuse",
         updated_at=bindparam("now"),
     )
 )

@@ -47,7 +47,7 @@ export interface Connections {
    * 4. The end user has no connection to the integration: One Runtime creates a connection (201).
    * 5. The end user has one connection to the integration: the new credential replaces its credential (200). But if the
    *    provider reports that the new account is a different one, the answer is 409 `account_mismatch`.
-   * 6. The end user has several connections to the integration: the answer is 409 `several_connections`, and
+   * 6. The end user has several connections to the integration: the answer is 409 `severalConnections`, and
    *    `connections` lists them.
    *
    * After an error 409, send `connectionId` to replace the credential of this connection, or `multiple` to add one.
@@ -73,9 +73,10 @@ export interface Connections {
    */
   get(connectionId: string, options?: RequestOptions): Promise<Connection>;
   /**
-   * Change the name or the metadata of a connection. The body is a JSON Merge Patch (RFC 7396).
+   * Change the name or the metadata of a connection, or make it the default connection.
    *
-   * A request that changes nothing writes no event, and `updatedAt` stays the same.
+   * The body is a JSON Merge Patch (RFC 7396). A request that changes nothing writes no event, and `updatedAt` stays
+   * the same.
    *
    * The API key needs the scope `connect`.
    *
@@ -189,6 +190,8 @@ export interface NewConnection {
 export interface ConnectionUpdate {
   /** The new name of the connection. */
   name?: string | null;
+  /** True makes this the end user's default connection to the integration. */
+  isDefault?: boolean | null;
   /**
    * The changes of the metadata. Each key changes only this key, and a key with null is removed. The client does not
    * change the keys.
@@ -230,6 +233,8 @@ export interface ConnectionSummary {
   id: string;
   /** The name of the connection. */
   name: string;
+  /** True for the end user's [default connection](api.md#default-connections) to the integration. */
+  isDefault: boolean;
   /** `active`, or `needs_reauth` if the end user has to connect again. */
   status: ConnectionStatus;
   /** The newest error, or null. */
@@ -357,30 +362,30 @@ export default resource<Connections>("connections")({
     takes: "query",
     items: "connections",
     paged: true,
-    returns: ["id", "name", "status"],
+    returns: ["id", "name", "isDefault"],
   },
   create: {
     method: "POST",
     path: "/v1/connections",
     takes: "body",
     creates: true,
-    returns: ["id", "name", "status"],
+    returns: ["id", "name", "isDefault"],
   },
   get: {
     method: "GET",
     path: "/v1/connections/{connection_id}",
-    returns: ["id", "name", "status"],
+    returns: ["id", "name", "isDefault"],
   },
   update: {
     method: "PATCH",
     path: "/v1/connections/{connection_id}",
     takes: "body",
-    returns: ["id", "name", "status"],
+    returns: ["id", "name", "isDefault"],
   },
   delete: {
     method: "DELETE",
     path: "/v1/connections/{connection_id}",
-    returns: ["id", "name", "status"],
+    returns: ["id", "name", "isDefault"],
   },
   check: {
     method: "POST",
@@ -396,6 +401,6 @@ export default resource<Connections>("connections")({
   refresh: {
     method: "POST",
     path: "/v1/connections/{connection_id}/refresh",
-    returns: ["id", "name", "status"],
+    returns: ["id", "name", "isDefault"],
   },
 });

@@ -63,6 +63,12 @@ export interface NewOrganization {
   agents?: Partial<AgentSettings>;
   /** The appearance of the popup and of its pages. */
   branding?: Partial<Branding>;
+  /**
+   * What happens to a call that names none of an end user's several active connections: `refuse` answers with 409
+   * `severalConnections`, and `use_default` uses the end user's [default connection](api.md#default-connections), if
+   * there is one. Default: `"refuse"`.
+   */
+  severalConnections?: "refuse" | "use_default";
 }
 
 /**
@@ -87,6 +93,12 @@ export interface OrganizationUpdate {
   agents?: AgentSettingsUpdate | null;
   /** The appearance of the popup and of its pages. */
   branding?: BrandingUpdate | null;
+  /**
+   * What happens to a call that names none of an end user's several active connections: `refuse` answers with 409
+   * `severalConnections`, and `use_default` uses the end user's [default connection](api.md#default-connections), if
+   * there is one.
+   */
+  severalConnections?: "refuse" | "use_default" | null;
 }
 
 /** The part of the branding to change. Null resets a setting to its default. */
@@ -216,6 +228,12 @@ export interface Organization {
   agents: AgentSettings;
   /** The appearance of the popup and of its pages. */
   branding: Branding;
+  /**
+   * What happens to a call that names none of an end user's several active connections: `refuse` answers with 409
+   * `severalConnections`, and `use_default` uses the end user's [default connection](api.md#default-connections), if
+   * there is one.
+   */
+  severalConnections: "refuse" | "use_default";
   /** The time of the creation, as in RFC 3339. */
   createdAt: string;
   /** The time of the last change, as in RFC 3339. */

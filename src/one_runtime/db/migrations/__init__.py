@@ -13,7 +13,7 @@ from one_runtime.db.obstacles import DatabaseUnusable, missing_file, postgres_ob
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 
-HEAD: Final = "v0002"
+HEAD: Final = "v0003"
 """The newest revision in `versions/`. A test compares this value with the revision that Alembic finds."""
 
 LAST_UNRELEASED: Final = "0025"

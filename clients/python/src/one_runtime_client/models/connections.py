@@ -69,6 +69,7 @@ class ConnectionSummary:
     Attributes:
         id: The id. Ids are UUIDs.
         name: The name of the connection.
+        is_default: True for the end user's [default connection](api.md#default-connections) to the integration.
         status: `active`, or `needs_reauth` if the end user has to connect again.
         error: The newest error, or None.
         account: The account at the provider.
@@ -85,6 +86,7 @@ class ConnectionSummary:
 
     id: str
     name: str
+    is_default: bool
     status: Literal["active", "needs_reauth"]
     error: ErrorNote | None
     account: Account

@@ -97,6 +97,9 @@ class Organization:
         integrations: The integrations that your end users can connect.
         agents: The limits of all agents of your organization.
         branding: The appearance of the popup and of its pages.
+        several_connections: What happens to a call that names none of an end user's several active connections:
+            `refuse` answers with 409 `several_connections`, and `use_default` uses the end user's [default
+            connection](api.md#default-connections), if there is one.
         created_at: The time of the creation, as in RFC 3339.
         updated_at: The time of the last change, as in RFC 3339.
     """
@@ -110,5 +113,6 @@ class Organization:
     integrations: Availability
     agents: AgentSettings
     branding: Branding
+    several_connections: Literal["refuse", "use_default"]
     created_at: datetime
     updated_at: datetime

@@ -226,13 +226,15 @@ class Connections(Resource):
         connection_id: str,
         *,
         name: str | Omitted | None = OMITTED,
+        is_default: bool | Omitted | None = OMITTED,
         metadata: Mapping[str, Any] | Omitted | None = OMITTED,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Connection:
-        """Change the name or the metadata of a connection. The body is a JSON Merge Patch (RFC 7396).
+        """Change the name or the metadata of a connection, or make it the default connection.
 
-        A request that changes nothing writes no event, and `updated_at` stays the same.
+        The body is a JSON Merge Patch (RFC 7396). A request that changes nothing writes no event, and `updated_at`
+        stays the same.
 
         The API key needs the scope `connect`.
 
@@ -241,6 +243,7 @@ class Connections(Resource):
         Args:
             connection_id: The id of the connection.
             name: The new name of the connection.
+            is_default: True makes this the end user's default connection to the integration.
             metadata: The changes of the metadata. Each key changes only this key, and a key with None is removed.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
@@ -262,6 +265,7 @@ class Connections(Resource):
                 },
                 json={
                     "name": name,
+                    "is_default": is_default,
                     "metadata": metadata,
                 },
                 timeout=timeout,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from one_runtime_client.models import (
     AgentSettings,
@@ -69,6 +69,7 @@ class Organizations(Resource):
         integrations: Availability | None = None,
         agents: AgentSettings | None = None,
         branding: Branding | None = None,
+        several_connections: Literal["refuse", "use_default"] | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Organization:
@@ -93,6 +94,9 @@ class Organizations(Resource):
             integrations: The integrations that your end users can connect. Default: all.
             agents: The limits of all agents of your organization.
             branding: The appearance of the popup and of its pages.
+            several_connections: What happens to a call that names none of an end user's several active connections:
+                `refuse` answers with 409 `several_connections`, and `use_default` uses the end user's [default
+                connection](api.md#default-connections), if there is one. Default: refuse.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
@@ -116,6 +120,7 @@ class Organizations(Resource):
                     "integrations": integrations,
                     "agents": agents,
                     "branding": branding,
+                    "several_connections": several_connections,
                 },
                 timeout=timeout,
                 headers=headers,
@@ -134,6 +139,7 @@ class Organizations(Resource):
         integrations: Availability | Mapping[str, Any] | Omitted | None = OMITTED,
         agents: AgentSettings | Mapping[str, Any] | Omitted | None = OMITTED,
         branding: Branding | Mapping[str, Any] | Omitted | None = OMITTED,
+        several_connections: Literal["refuse", "use_default"] | Omitted | None = OMITTED,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Organization:
@@ -156,6 +162,9 @@ class Organizations(Resource):
             integrations: The integrations that your end users can connect.
             agents: The limits of all agents of your organization.
             branding: The appearance of the popup and of its pages.
+            several_connections: What happens to a call that names none of an end user's several active connections:
+                `refuse` answers with 409 `several_connections`, and `use_default` uses the end user's [default
+                connection](api.md#default-connections), if there is one.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
@@ -179,6 +188,7 @@ class Organizations(Resource):
                     "integrations": integrations,
                     "agents": agents,
                     "branding": branding,
+                    "several_connections": several_connections,
                 },
                 timeout=timeout,
                 headers=headers,
