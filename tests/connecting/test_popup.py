@@ -327,9 +327,11 @@ async def test_unknown_auth_type_is_refused_when_the_session_is_created(client: 
     assert "api_key" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("expires_in", [59, 3601])
-async def test_session_lifetime_is_a_minute_to_an_hour(client: Client, expires_in: int) -> None:
-    body = {"integration_slug": "acme", "end_user_id": "user_123", "expires_in": expires_in}
+@pytest.mark.parametrize("mode, expires_in", [("embed", 59), ("embed", 3601), ("link", 59), ("link", 2_592_001)])
+async def test_session_lifetime_is_a_minute_to_an_hour_and_of_a_link_a_month(
+    client: Client, mode: str, expires_in: int
+) -> None:
+    body = {"integration_slug": "acme", "end_user_id": "user_123", "mode": mode, "expires_in": expires_in}
     answer = await client.post("/v1/hosted-connection-sessions", body)
     assert (answer.status_code, fields_of(answer)) == (422, ["expires_in"])
 

@@ -105,6 +105,30 @@ async def test_unopened_sessions_are_deleted_after_a_day(application: Applicatio
         assert answer.status_code == status, answer.text
 
 
+async def follow(client: Client, session: dict[str, Any], step: str) -> int:
+    """Send a form of the pages behind a link. Return the status."""
+    form = {"session_token": session["session_token"], "auth_type": "api_key", "step": step}
+    headers = {"sec-fetch-dest": "document", "sec-fetch-mode": "navigate", "sec-fetch-site": "same-origin"}
+    data = {**form, "credentials.api_key": ACME_KEYS[GLOBEX]}
+    return (await client.http.post("/connect", data=data, headers=headers)).status_code
+
+
+async def test_link_is_kept_until_it_expires_and_its_result_for_a_month(
+    application: Application, client: Client
+) -> None:
+    opened, left = [await client.session(mode="link", expires_in=30 * 24 * 3600) for _ in range(2)]
+    application.clock.advance(days=30, minutes=-5)
+    assert await sessions.purge(application.installation) == 0
+    assert [await follow(client, opened, step) for step in ("confirm", "connect")] == [200, 200]
+    application.clock.advance(minutes=6)
+    assert await follow(client, left, "confirm") == 410
+    assert await sessions.purge(application.installation) == 1
+    result = (await client.get(f"/v1/hosted-connection-sessions/{opened['id']}")).json()
+    assert result["status"] == "connected"
+    application.clock.advance(days=30)
+    assert await sessions.purge(application.installation) == 1
+
+
 @pytest.mark.only_database("sqlite")
 async def test_count_reads_the_index_of_unopened_sessions(application: Application, database_url: str) -> None:
     path = sqlite_path(database_url)

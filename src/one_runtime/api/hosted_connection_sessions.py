@@ -50,7 +50,7 @@ from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.connecting.session_search import SessionFilter
 from one_runtime.connecting.sessions import (
     DEFAULT_EXPIRES_IN,
-    MAX_EXPIRES_IN,
+    MAX_LINK_EXPIRES_IN,
     MIN_EXPIRES_IN,
     ConnectSession,
     Mode,
@@ -131,9 +131,13 @@ class CreateSession(Body, title="NewSession"):
     metadata: Metadata = Field(default={})
     expires_in: Annotated[
         int,
-        Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN),
-        whole_number(MIN_EXPIRES_IN, MAX_EXPIRES_IN, "seconds"),
-        Described("The time in which the end user must open the session, 60 to 3600 seconds.", 600),
+        Field(ge=MIN_EXPIRES_IN, le=MAX_LINK_EXPIRES_IN),
+        whole_number(MIN_EXPIRES_IN, MAX_LINK_EXPIRES_IN, "seconds"),
+        Described(
+            "The time in which the end user must open the session: 60 to 3600 seconds, and with the mode `link` up to "
+            "2592000 seconds (30 days).",
+            600,
+        ),
     ] = DEFAULT_EXPIRES_IN
 
 
@@ -287,7 +291,8 @@ async def list_hosted_connection_sessions(
 ) -> SessionPage:
     """List the sessions of your organization, newest first. The response contains no token.
 
-    One Runtime keeps a session for 30 days. One Runtime keeps a session that no end user has opened for one day.
+    One Runtime keeps a session for 30 days after its last change. One Runtime keeps a session that no end user has
+    opened for one day, or until it expires.
     """
     now, matching = installation.clock(), SessionFilter(**query.model_dump(exclude={"limit", "cursor"}))
     async with installation.database.read() as tx:

@@ -11,7 +11,16 @@ from sqlalchemy import bindparam, func, select
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.organization_catalogs import unknown
-from one_runtime.connecting.sessions import DEFAULT_EXPIRES_IN, UNOPENED, ConnectSession, Mode, insert_session
+from one_runtime.connecting.sessions import (
+    DEFAULT_EXPIRES_IN,
+    MAX_EXPIRES_IN,
+    MAX_LINK_EXPIRES_IN,
+    MIN_EXPIRES_IN,
+    UNOPENED,
+    ConnectSession,
+    Mode,
+    insert_session,
+)
 from one_runtime.connections import connections
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
@@ -36,7 +45,7 @@ class NewSession:
 
     Without `mode`, a session with a `return_url` has the mode `redirect`, and other sessions have the mode `embed`.
     Without `integration_slug`, the end user chooses the integration. Without `allowed_origins`, the organization's
-    origins apply.
+    origins apply. `expires_in`: seconds in which the end user can open the session.
     """
 
     end_user: EndUser
@@ -103,6 +112,12 @@ async def create_session(
     clients = await oauth_clients.list_slugs(tx, actor.organization_id)
     availability = Availability.of(organization, installation.disabled.slugs, clients)
     _require_mode(session, organization, new.mode)
+    if new.expires_in > MAX_EXPIRES_IN and session.mode != "link":
+        raise InvalidInput.of(
+            "expires_in",
+            f"must be {MIN_EXPIRES_IN} to {MAX_EXPIRES_IN} seconds. Only a session with the mode link can have up to "
+            f"{MAX_LINK_EXPIRES_IN} seconds",
+        )
     catalog = await installation.catalogs.of(tx, actor.organization_id)
     _require_connectable(installation, catalog, availability, new)
     if new.target_connection_id is not None:

@@ -30,10 +30,12 @@ MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
 TIME_TO_REDEEM: Final = timedelta(minutes=10)
 RETENTION: Final = timedelta(days=30)
-"""Time from the creation of a session to its deletion. Every session ends much earlier, within 130 minutes."""
+"""Time from the last change of a session to its deletion. Once opened, every session ends within 130 minutes."""
 UNOPENED_RETENTION: Final = timedelta(days=1)
-"""Time from the creation to the deletion of a session that no end user has opened."""
+"""Time from the creation to the deletion of an expired session that no end user has opened."""
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
+MAX_LINK_EXPIRES_IN: Final = 30 * 24 * 3600
+"""Longest time in seconds in which a session of the mode `link` can be opened. People read messages days later."""
 
 Mode: TypeAlias = Literal["embed", "redirect", "link"]
 Status: TypeAlias = Literal["pending", "connected", "failed", "cancelled", "expired"]
@@ -190,8 +192,15 @@ _UNOPENED_LINKS = (
     )
     .limit(bindparam("limit"))
 )
-_PURGE = batched_delete(sessions, sessions.c.id < bindparam("before"))
-_PURGE_UNOPENED = batched_delete(sessions, sessions.c.id < bindparam("before"), *UNOPENED)
+_PURGE = batched_delete(
+    sessions,
+    sessions.c.id < bindparam("before"),
+    sessions.c.updated_at <= bindparam("changed_before"),
+    sessions.c.expires_at <= bindparam("now"),
+)
+_PURGE_UNOPENED = batched_delete(
+    sessions, sessions.c.id < bindparam("before"), sessions.c.expires_at <= bindparam("now"), *UNOPENED
+)
 _FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))
 
 
@@ -341,12 +350,15 @@ async def _end(tx: Transaction, state: Status, statement: Update, **values: obje
 
 
 async def purge(installation: Installation) -> int:
-    """Delete sessions that are older than 30 days, and unopened sessions that are older than a day.
+    """Delete sessions that changed last 30 days ago, and expired sessions that nobody opened and that are a day old.
 
     Return the number of deleted sessions.
     """
-    deleted = 0
-    for statement, age in ((_PURGE, RETENTION), (_PURGE_UNOPENED, UNOPENED_RETENTION)):
-        before = lowest_id(installation.clock() - age)
-        deleted += await run_in_batches(installation.database, statement, before=before)
-    return deleted
+    now = installation.clock()
+    old, unopened = now - RETENTION, now - UNOPENED_RETENTION
+    return sum(
+        [
+            await run_in_batches(installation.database, _PURGE, before=lowest_id(old), changed_before=old, now=now),
+            await run_in_batches(installation.database, _PURGE_UNOPENED, before=lowest_id(unopened), now=now),
+        ]
+    )

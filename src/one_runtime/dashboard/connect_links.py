@@ -11,12 +11,13 @@ from urllib.parse import quote, urlencode
 from starlette.responses import Response
 
 from one_runtime.connecting.new_session import NewSession, create_session
-from one_runtime.connecting.sessions import MAX_EXPIRES_IN
 from one_runtime.dashboard.end_user_labels import label_of, own_test_user
 from one_runtime.dashboard.visit import Visit
 from one_runtime.tenancy.end_users import EndUser
 
 _EXPIRY: Final = "%H:%M UTC on %d %B %Y"
+_LIFETIME: Final = 7 * 24 * 3600
+"""Seconds in which the end user can open the link of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ async def _create(visit: Visit, request: LinkRequest) -> TeamLink:
         end_user=EndUser(request.end_user.end_user_id, None, None, visit.now, visit.now),
         integration_slug=request.integration_slug,
         mode="link",
-        expires_in=MAX_EXPIRES_IN,
+        expires_in=_LIFETIME,
         target_connection_id=request.connection_id,
     )
     async with visit.installation.database.write() as tx:

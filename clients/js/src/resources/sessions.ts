@@ -31,7 +31,8 @@ export interface Sessions {
   /**
    * List the sessions of your organization, newest first. The response contains no token.
    *
-   * One Runtime keeps a session for 30 days. One Runtime keeps a session that no end user has opened for one day.
+   * One Runtime keeps a session for 30 days after its last change. One Runtime keeps a session that no end user has
+   * opened for one day, or until it expires.
    *
    * The API key needs the scope `read`.
    *
@@ -143,7 +144,10 @@ export interface NewSession {
   locale?: string;
   /** An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not interpret it. */
   metadata?: Metadata;
-  /** The time in which the end user must open the session, 60 to 3600 seconds. Default: `600`. */
+  /**
+   * The time in which the end user must open the session: 60 to 3600 seconds, and with the mode `link` up to 2592000
+   * seconds (30 days). Default: `600`.
+   */
   expiresIn?: number;
 }
 

@@ -77,7 +77,8 @@ class Sessions(Resource):
             locale: The language of the popup. Default: the language of the browser.
             metadata: An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not
                 interpret it.
-            expires_in: The time in which the end user must open the session, 60 to 3600 seconds. Default: 600.
+            expires_in: The time in which the end user must open the session: 60 to 3600 seconds, and with the mode
+                `link` up to 2592000 seconds (30 days). Default: 600.
             idempotency_key: A unique value for this creation. A second call with the value creates nothing. Default: a
                 random UUID.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
@@ -136,7 +137,8 @@ class Sessions(Resource):
     ) -> Pages[SessionSummary]:
         """List the sessions of your organization, newest first. The response contains no token.
 
-        One Runtime keeps a session for 30 days. One Runtime keeps a session that no end user has opened for one day.
+        One Runtime keeps a session for 30 days after its last change. One Runtime keeps a session that no end user has
+        opened for one day, or until it expires.
 
         The API key needs the scope `read`.
 
