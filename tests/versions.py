@@ -28,6 +28,7 @@ PREVIOUS: Final = LAST_UNRELEASED if _NUMBER == 1 else f"v{_NUMBER - 1:04}"
 COMMITS: Final = {
     LAST_UNRELEASED: "4cae760fe5182d023872a5a787bdb6bbed8e4a13",
     "v0001": "97f5bb64120f1dbcbfaede883e9446002bed3051",
+    "v0002": "7b2724432501a28319e9465c87980409460545e8",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 

@@ -31,6 +31,7 @@ ORGANIZATION: Final = (
     ' "return_urls": [], "integrations": {"mode": "all", "slugs": [], "later": 1}, "later": {"more": true},'
     ' "agents": {"connect_url": null, "access": "write", "integrations": null, "hosts": null, "methods": null,'
     ' "calls_per_run": 300},'
+    ' "several_connections": "refuse",'
     ' "branding": {"accent_color": null, "accent_color_dark": null, "radius": "medium", "scheme": "auto",'
     ' "logo_dark_url": null, "hide_powered_by": false},'
     ' "created_at": "2026-11-25T01:02:03.004Z", "updated_at": "2026-11-25T01:02:03.004Z"}'

@@ -49,6 +49,6 @@ async def test_forms_work_without_javascript(
         await page.get_by_role("button", name="Filter").click()
         await expect(page.locator("tbody tr")).to_have_count(1)
         await page.locator("tbody tr a").first.click()
-        await page.get_by_text("Rename or disconnect").click()
+        await page.get_by_text("Rename, make the default or disconnect").click()
         await page.get_by_text("Disconnect…").click()
         await expect(page.get_by_role("button", name="Disconnect", exact=True)).to_be_visible()

@@ -93,7 +93,7 @@ def test_problem_names_a_field_only_if_the_message_needs_it() -> None:
 def test_explanations_of_event_types_have_no_fields_on_pages() -> None:
     texts = {kind.value: without_fields(kind.explanation) for kind in EventType}
     assert texts["connection.updated"] == (
-        "The name or the metadata was changed, or a check found a missing permission."
+        "The name, the metadata or the default connection was changed, or a check found a missing permission."
     )
     assert not [text for text in texts.values() if '["' in text or "`" in text]
 
@@ -111,7 +111,9 @@ async def test_pages_show_the_words_of_the_dashboard(team: Team) -> None:
     missing = await browser.get("integrations/nothing")
     assert missing.status_code == 404
     assert "/v1/" not in text_of(missing)
-    await browser.submit("settings", {"display_name": "North", "allowed_origins": "https://a.example"})
+    await browser.submit(
+        "settings", {"display_name": "North", "allowed_origins": "https://a.example", "several_connections": "refuse"}
+    )
     audit = text_of(await browser.get("audit"))
     assert "Changed: allowed origins, display name" in audit
     assert "/v1/" not in audit

@@ -66,6 +66,7 @@ async def organization(database: Database) -> str:
         "return_urls": [],
         "integrations_mode": "all",
         "integrations_slugs": DOCUMENT,
+        "several_connections": "refuse",
         "created_at": NOW,
         "updated_at": NOW.astimezone(timezone(timedelta(hours=5, minutes=30))),
     }

@@ -26,7 +26,7 @@ function waiting(url, options = {}) {
 const silent = () => {};
 const ORGANIZATION = { id: "o", display_name: "N", allowed_origins: [] };
 const SESSION = { id: "s", session_token: "orcs_test", connect_url: "https://a.example" };
-const CONNECTION = { id: "c", integration_slug: "acme", name: "N", end_user_id: "u", status: "active" };
+const CONNECTION = { id: "c", integration_slug: "acme", name: "N", is_default: false, end_user_id: "u", status: "active" };
 const KEYED = "idempotency-key";
 const broken = (request) => request.socket.destroy();
 /** Milliseconds of the waits without Retry-After. */

@@ -350,7 +350,7 @@ async def _end(tx: Transaction, state: Status, statement: Update, **values: obje
 
 
 async def purge(installation: Installation) -> int:
-    """Delete sessions that changed last 30 days ago, and expired sessions that nobody opened and that are a day old.
+    """Delete sessions that changed last 30 days ago, and expired sessions of a day ago that no end user opened.
 
     Return the number of deleted sessions.
     """
